@@ -1,0 +1,189 @@
+"""Export: a SavedModel that scores raw features and needs nothing but TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+from smelu_tf.pipelines import Schema, parse_unlabelled
+
+import smelu_tf
+
+from .checkpoints import load_config, load_metrics, load_model
+from .metrics import probability
+from .wide_deep import WideDeep
+
+
+class ServingModule(tf.Module):
+    """What is saved: the transform's tables, the model's variables, and functions.
+
+    The Keras model itself is not attached: TensorFlow would save its training
+    functions, and with them the compiled activation kernel, which no server needs.
+
+    Args:
+        model: the model to export.
+    """
+
+    def __init__(self, model: WideDeep) -> None:
+        super().__init__(name="wide_deep")
+        self.transform = model.transform
+        self.model_variables = model.variables
+        schema, transform = model.schema, model.transform
+        line = tf.TensorSpec([None], tf.string, name="lines")
+        columns = raw_specs(schema)
+
+        def score(raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            logit = tf.reshape(model(transform(raw), training=False), [-1])
+            return {"probability": probability(logit), "logit": logit}
+
+        @tf.function(input_signature=[columns])
+        def serving_default(raw):
+            return score(raw)
+
+        @tf.function(input_signature=[line])
+        def predict_lines(lines):
+            return score(parse_unlabelled(lines, schema))
+
+        @tf.function(
+            input_signature=[tf.TensorSpec([None], tf.string, name="examples")]
+        )
+        def predict_examples(examples):
+            return score(_parse_examples(examples, schema))
+
+        @tf.function(input_signature=[line])
+        def transform_lines(lines):
+            return transform(parse_unlabelled(lines, schema))
+
+        # Loaded: `loaded.transform_lines(lines)` shows the features behind a score.
+        self.transform_lines = transform_lines
+        self.signature_functions = {
+            "serving_default": serving_default,
+            "predict_lines": predict_lines,
+            "predict_examples": predict_examples,
+        }
+
+
+def export_saved_model(
+    model: WideDeep,
+    directory: str | os.PathLike[str],
+    *,
+    metrics: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> Path:
+    """Writes a model as the next numbered version of a directory.
+
+    Signatures, each giving `probability` and `logit`, float32 (B,):
+
+    - `serving_default`: every raw column by its name, (B,): float64 with NaN for a
+      missing number, string with "" for a missing value;
+    - `predict_lines`: `lines`, string (B,): text lines without label and weight;
+    - `predict_examples`: `examples`, string (B,): serialised `tf.train.Example`s,
+      int64 or float and bytes features; an absent one is missing.
+
+    The version is written under a temporary name and renamed when it is whole.
+
+    Args:
+        model: the model.
+        directory: where the versions are: 1, 2, …
+        metrics: figures for the model card.
+        config: the run's configuration for the model card.
+
+    Returns:
+        The path of the new version.
+
+    Raises:
+        OSError: no space, or no right to write; nothing is left behind.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    versions = [int(p.name) for p in directory.iterdir() if p.name.isdigit()]
+    target = directory / str(max(versions, default=0) + 1)
+    temporary = directory / f".{target.name}.tmp"
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        module = ServingModule(model)
+        try:
+            tf.saved_model.save(
+                module, str(temporary), signatures=module.signature_functions
+            )
+        except tf.errors.OpError as error:
+            raise OSError(f"{target}: could not be written: {error.message}") from None
+        extra = temporary / "assets.extra"
+        extra.mkdir()
+        (extra / "schema.json").write_text(model.schema.to_json(), encoding="utf-8")
+        card = {
+            "model": "WideDeep",
+            "schema_fingerprint": model.schema.fingerprint(),
+            "config": config,
+            "metrics": metrics,
+            "versions": {
+                "smelu-tf": smelu_tf.__version__,
+                "tensorflow": tf.__version__,
+                "tf-keras": tf_keras.__version__,
+            },
+        }
+        text = json.dumps(card, indent=2) + "\n"
+        (extra / "model_card.json").write_text(text, encoding="utf-8")
+        os.rename(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
+
+
+def export_model_dir(
+    model_dir: str | os.PathLike[str], directory: str | os.PathLike[str]
+) -> Path:
+    """Exports the newest checkpoint of a model_dir; see `export_saved_model`.
+
+    Raises:
+        ValueError: no model_dir there, or no checkpoint in it.
+        OSError: no space, or no right to write; nothing is left behind.
+    """
+    model_dir = Path(model_dir)
+    model = load_model(model_dir)
+    return export_saved_model(
+        model,
+        directory,
+        metrics=load_metrics(model_dir),
+        config=dataclasses.asdict(load_config(model_dir)),
+    )
+
+
+def raw_specs(schema: Schema) -> dict[str, tf.TensorSpec]:
+    """The specs of a schema's raw feature columns."""
+    specs = {}
+    for column in schema.numeric:
+        specs[column.name] = tf.TensorSpec([None], tf.float64, name=column.name)
+    for categorical in schema.categorical:
+        name = categorical.name
+        specs[name] = tf.TensorSpec([None], tf.string, name=name)
+    return specs
+
+
+def _parse_examples(examples: tf.Tensor, schema: Schema) -> dict[str, tf.Tensor]:
+    """Raw feature columns of serialised Examples."""
+    specs: dict[str, tf.io.FixedLenFeature] = {}
+    for column in schema.numeric:
+        if column.dtype == "int64":
+            spec = tf.io.FixedLenFeature([], tf.int64, default_value=tf.int64.min)
+        else:
+            spec = tf.io.FixedLenFeature([], tf.float32, default_value=float("nan"))
+        specs[column.name] = spec
+    for categorical in schema.categorical:
+        specs[categorical.name] = tf.io.FixedLenFeature([], tf.string, default_value="")
+    raw = tf.io.parse_example(examples, specs)
+    for column in schema.numeric:
+        value = raw[column.name]
+        number = tf.cast(value, tf.float64)
+        if column.dtype == "int64":
+            nan = tf.constant(float("nan"), tf.float64)
+            number = tf.where(value == tf.int64.min, nan, number)
+        raw[column.name] = number
+    return raw

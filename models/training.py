@@ -1,0 +1,183 @@
+"""Training online: one pass in time order, every batch predicted, then learned."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+from smelu_tf.pipelines import (
+    BadRows,
+    bad_row_errors,
+    count_vocabularies,
+    expand_files,
+    read_raw_text,
+    read_text,
+)
+
+from .checkpoints import open_model_dir, resolve_schema, update_metrics
+from .config import TrainConfig
+from .metrics import BinaryMetrics
+from .optimizers import WideDeepOptimizer
+from .wide_deep import WideDeep
+
+_REPORT_ROWS = 10_000  # rows between reports of the figures so far
+_SCALAR = tf.compat.v1.SummaryMetadata(
+    plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
+)
+
+Progress = Callable[[int, float], None]
+"""Called now and then with the rows seen so far and the log loss over them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """What a training run leaves.
+
+    Attributes:
+        model: the trained model, compiled.
+        progressive: the figures of the predictions made before learning.
+        rows_per_second: of this call, reading included; None if nothing was left.
+        num_bad_rows: rows passed over in this call.
+    """
+
+    model: WideDeep
+    progressive: dict[str, float | int | None]
+    rows_per_second: float | None
+    num_bad_rows: int
+
+
+def train(
+    config: TrainConfig,
+    files: str | os.PathLike[str] | Sequence[str],
+    model_dir: str | os.PathLike[str],
+    *,
+    max_bad_rows: int = 0,
+    progress: Progress | None = None,
+) -> TrainResult:
+    """Trains a model on text files, in their order, and leaves it in model_dir.
+
+    A run that was stopped goes on from its newest checkpoint when called with the
+    same arguments; one that has ended returns at once.
+
+    Args:
+        config: the configuration.
+        files: paths or glob patterns, as `expand_files` takes them.
+        model_dir: a new or empty folder, or one of the same run.
+        max_bad_rows: how many rows that do not parse are passed over; they are
+            written to `rejects.txt` in model_dir.
+        progress: see `Progress`.
+
+    Raises:
+        ValueError: bad configuration, a missing or empty file, a row that does not
+            parse (`BadRowError`: file and line), a model_dir of another model.
+        ArithmeticError: the loss is no longer a number.
+    """
+    config.validate()
+    files = expand_files(files)
+    model_dir = Path(model_dir)
+    schema = resolve_schema(config.data.schema)
+    if not schema.is_counted:
+        quiet = BadRows(schema, max_bad_rows, quote=False)
+        with bad_row_errors():
+            chunks = read_raw_text(files, schema, bad_rows=quiet)
+            schema = count_vocabularies(schema, chunks.as_numpy_iterator())
+    model = WideDeep(schema, config.model, config.train.seed)
+    open_model_dir(model_dir, config, schema)
+    bad_rows = BadRows(schema, max_bad_rows, model_dir / "rejects.txt")
+    dataset = read_text(
+        files,
+        schema,
+        config.data.batch_size,
+        transform=model.transform,
+        bad_rows=bad_rows,
+    )
+    with bad_row_errors():
+        result = _run(model, dataset, config, model_dir, progress)
+    figures = {**result.progressive, "num_bad_rows": bad_rows.count}
+    update_metrics(model_dir, progressive=figures)
+    return dataclasses.replace(result, num_bad_rows=bad_rows.count)
+
+
+def _run(
+    model: WideDeep,
+    dataset: tf.data.Dataset,
+    config: TrainConfig,
+    model_dir: Path,
+    progress: Progress | None,
+) -> TrainResult:
+    """Trains on what is left of a dataset, with checkpoints and progress."""
+    metrics = BinaryMetrics()
+    model.compile(
+        WideDeepOptimizer.of(config.optimizer),
+        weighted_metrics=[metrics],
+        steps_per_execution=config.train.steps_per_execution,
+    )
+    steps, finished = model.optimizer.iterations, tf.Variable(False, name="finished")
+    manager = tf.train.CheckpointManager(
+        tf.train.Checkpoint(
+            model=model, optimizer=model.optimizer, metrics=metrics, finished=finished
+        ),
+        str(model_dir / "checkpoints"),
+        max_to_keep=config.train.keep_checkpoints,
+        checkpoint_interval=config.train.checkpoint_steps,
+        step_counter=steps,
+    )
+    manager.restore_or_initialize()
+    was_finished = bool(finished)
+    writer = tf.summary.create_file_writer(str(model_dir / "tensorboard"))
+    train_steps = model.make_train_function()
+    iterator = iter(dataset.skip(steps))
+    seen = int(metrics.num_examples)
+    start, first_row, next_report = time.monotonic(), seen, seen
+    while not finished:
+        try:
+            train_steps(iterator)
+        except tf.errors.OutOfRangeError:
+            finished.assign(True)
+        seen = int(metrics.num_examples)
+        if finished or seen >= next_report:
+            next_report = seen + _REPORT_ROWS
+            _report(writer, metrics, int(steps), progress)
+        # At the interval, and at the end in any case.
+        manager.save(check_interval=not finished)
+    seconds = time.monotonic() - start
+    return TrainResult(
+        model=model,
+        progressive=metrics.figures(),
+        rows_per_second=None if was_finished else (seen - first_row) / seconds,
+        num_bad_rows=0,
+    )
+
+
+def _report(
+    writer: tf.summary.SummaryWriter,
+    metrics: BinaryMetrics,
+    step: int,
+    progress: Progress | None,
+) -> None:
+    """Passes the figures so far on, to TensorBoard too.
+
+    Raises:
+        ArithmeticError: the log loss is not a finite number.
+    """
+    figures = metrics.figures()
+    if figures["log_loss"] is None and figures["num_examples"]:
+        raise ArithmeticError(
+            f"step {step}: expected a finite log loss, received none; "
+            "the training diverged (a smaller learning rate may help)."
+        )
+    with writer.as_default(step=step):
+        for name in ("log_loss", "normalized_entropy", "auc", "calibration"):
+            if figures[name] is not None:
+                # `tf.summary.scalar` needs the package tensorboard; this does not.
+                tf.summary.write(
+                    f"progressive/{name}",
+                    tf.constant(figures[name], tf.float32),
+                    metadata=_SCALAR,
+                )
+    if progress is not None:
+        progress(figures["num_examples"], figures["log_loss"])

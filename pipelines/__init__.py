@@ -1,0 +1,40 @@
+"""Raw logs to `tf.data` batches: schemas, the transform, readers, a generator."""
+
+from .generator import GeneratorReport, generate
+from .presets import CRITEO, PRESETS
+from .schema import Categorical, Label, Numeric, Schema
+from .text import (
+    BadRowError,
+    BadRows,
+    bad_row_errors,
+    estimate_num_rows,
+    expand_files,
+    parse_unlabelled,
+    read_raw_text,
+    read_text,
+)
+from .transform import Batch, Transform, raw_columns
+from .vocabulary import count_vocabularies
+
+__all__ = [
+    "CRITEO",
+    "PRESETS",
+    "BadRowError",
+    "BadRows",
+    "Batch",
+    "Categorical",
+    "GeneratorReport",
+    "Label",
+    "Numeric",
+    "Schema",
+    "Transform",
+    "bad_row_errors",
+    "count_vocabularies",
+    "estimate_num_rows",
+    "expand_files",
+    "generate",
+    "parse_unlabelled",
+    "raw_columns",
+    "read_raw_text",
+    "read_text",
+]

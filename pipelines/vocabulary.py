@@ -1,0 +1,62 @@
+"""Counting vocabularies: which values of a categorical column get an id."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .schema import Schema
+from .transform import text_values
+
+
+def count_vocabularies(
+    schema: Schema, data: Mapping[str, Any] | Iterable[Mapping[str, Any]]
+) -> Schema:
+    """The schema with every vocabulary counted on training data.
+
+    A column with `min_count` gets the values that occur at least that often, the
+    most frequent first, equal counts in the order of their text.
+
+    Args:
+        schema: a schema; one whose vocabularies are all counted comes back as it is.
+        data: raw columns by name (a dict of arrays or a DataFrame), or an iterable
+            of them, as `read_raw_text(…).as_numpy_iterator()` gives.
+
+    Raises:
+        ValueError: a value is not UTF-8 text, or a column is absent.
+
+    Example:
+        >>> schema = Schema("ads", (), (Categorical("site", min_count=2),))
+        >>> counted = count_vocabularies(schema, {"site": ["b", "a", "a", "c", "b"]})
+        >>> counted.categorical[0].vocabulary
+        ('a', 'b')
+    """
+    if schema.is_counted:
+        return schema
+    whole = isinstance(data, Mapping) or hasattr(data, "columns")
+    counters: dict[str, Counter[bytes]] = {
+        column.name: Counter() for column in schema.categorical if column.min_count
+    }
+    for chunk in [data] if whole else data:
+        for name, counter in counters.items():
+            counter.update(text_values(chunk[name]).tolist())
+    return dataclasses.replace(
+        schema,
+        categorical=tuple(
+            dataclasses.replace(
+                column,
+                min_count=0,
+                vocabulary=_ranked(counters[column.name], column.min_count),
+            )
+            if column.min_count
+            else column
+            for column in schema.categorical
+        ),
+    )
+
+
+def _ranked(counter: Counter[bytes], min_count: int) -> tuple[str, ...]:
+    kept = [(-n, value) for value, n in counter.items() if n >= min_count and value]
+    return tuple(value.decode("utf-8") for _, value in sorted(kept))

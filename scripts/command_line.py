@@ -1,0 +1,202 @@
+"""What every script shares: clean errors, a progress line, the configuration's flag."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn
+
+# tf-keras must be chosen, and TensorFlow's start-up chatter silenced, before
+# TensorFlow is first imported.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import app, flags  # noqa: E402
+from ml_collections import config_flags  # noqa: E402
+
+_HELP = ("-h", "-help", "--help", "-helpshort", "--helpshort")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a script's main: exit code 2 and one line for what its user can mend."""
+
+    def guarded(_: list[str]) -> None:
+        with clean_errors():
+            main()
+
+    app.run(guarded, flags_parser=_parse_flags)
+
+
+@contextlib.contextmanager
+def clean_errors() -> Iterator[None]:
+    """Ends the program with one line on bad input instead of a traceback."""
+    try:
+        yield
+    except (ValueError, OSError, ImportError, ArithmeticError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted.", code=130)
+
+
+def fail(message: str, code: int = 2) -> NoReturn:
+    """Prints one line on stderr and ends the program."""
+    line = " ".join(message.split())
+    print(f"{os.path.basename(sys.argv[0])}: {line}", file=sys.stderr)
+    sys.exit(code)
+
+
+def define_config(default: str = "criteo_small") -> Any:
+    """Defines --config=PRESET and --config.SECTION.FIELD=VALUE.
+
+    Returns:
+        A function that gives the `TrainConfig` once the flags are parsed.
+    """
+    with clean_errors():
+        from smelu_tf.models import PRESETS, TrainConfig
+
+        for argument in sys.argv[1:]:
+            found = re.match(r"--?config\.([\w.]+)", argument)
+            if found:
+                _check_key(found[1], TrainConfig)
+
+    def preset(name: str) -> Any:
+        if name not in PRESETS:
+            raise ValueError(f"expected one of {', '.join(PRESETS)}, received {name!r}")
+        return _thawed(PRESETS[name]())
+
+    holder = config_flags.DEFINE_config_dataclass(
+        "config",
+        preset(default),
+        f"A preset: {', '.join(PRESETS)}. Any field of it can be set besides: "
+        "--config.optimizer.learning_rate=0.001.",
+        parse_fn=preset,
+    )
+    return lambda: TrainConfig.from_dict(dataclasses.asdict(holder.value))
+
+
+def define_scoring_flags() -> Callable[[], Any]:
+    """Defines the flags of the scripts that score text files with a model.
+
+    Returns:
+        A function that opens both once the flags are parsed: a `models.ScoringJob`.
+    """
+    model = flags.DEFINE_string(
+        "model", "demo/model", "A model_dir, or a version of an exported SavedModel."
+    )
+    data = flags.DEFINE_string(
+        "data", "demo/data/day_6.tsv", "Text files; globs, with commas between several."
+    )
+    batch_size = flags.DEFINE_integer(
+        "batch_size", 4096, "Rows scored at once.", lower_bound=1
+    )
+    max_bad_rows = flags.DEFINE_integer(
+        "max_bad_rows", 0, "How many rows that do not parse are passed over.", 0
+    )
+    rejects = flags.DEFINE_string(
+        "rejects", "rejects.txt", "The file that the rows passed over are written to."
+    )
+
+    def open_job() -> Any:
+        from smelu_tf.models import ScoringJob
+
+        return ScoringJob.open(
+            model.value, data.value, batch_size.value, max_bad_rows.value, rejects.value
+        )
+
+    return open_job
+
+
+class ProgressLine:
+    """A line on stderr that says how far a long job is; a context manager.
+
+    Rewritten in place in a terminal, a new line now and then elsewhere.
+
+    Args:
+        what: the job, one word.
+        total: rows in all, as far as known; 0 leaves the time left out.
+    """
+
+    def __init__(self, what: str, total: int = 0) -> None:
+        self._what = what
+        self._total = total
+        self._start = time.monotonic()
+        self._first: int | None = None
+        self._last = 0.0
+        self._text = ""
+        self._live = sys.stderr.isatty()
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._text and self._live:
+            print(file=sys.stderr)
+        elif self._text:
+            print(self._text, file=sys.stderr)
+
+    def __call__(self, rows: int, log_loss: float | None = None) -> None:
+        """Shows that so many rows are done."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = rows
+        rate = (rows - self._first) / max(now - self._start, 1e-9)
+        self._text = f"{self._what}: {rows:,} rows, {rate:,.0f} rows/s"
+        if self._total > rows and rate:
+            self._text += f", {(self._total - rows) / rate:.0f} s left"
+        if log_loss is not None:
+            self._text += f", log loss {log_loss:.4f}"
+        if now - self._last >= (0.2 if self._live else 10):
+            self._last = now
+            start, end = ("\r\x1b[2K", "") if self._live else ("", "\n")
+            print(start + self._text, end=end, file=sys.stderr, flush=True)
+
+
+def show_figures(figures: Mapping[str, Any], as_json: bool) -> None:
+    """Prints figures by name on stdout: aligned lines, or one JSON object."""
+    if as_json:
+        print(json.dumps(figures, indent=2))
+        return
+    width = max(len(name) for name in figures)
+    for name, value in figures.items():
+        text = f"{value:,.6g}" if isinstance(value, int | float) else value or "-"
+        print(f"{name.replace('_', ' '):<{width}}  {text}")
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    if any(argument in _HELP for argument in argv[1:]):
+        app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        fail(str(error))
+    if len(rest) > 1:
+        fail(f"expected flags only (--name=value), received {rest[1]!r}.")
+    return rest
+
+
+def _check_key(path: str, config_type: Any) -> None:
+    """Raises a ValueError that names the nearest key of a configuration."""
+    values: Any = 0
+    for key in reversed(path.split(".")):
+        values = {key: values}
+    config_type.from_dict(values)
+
+
+def _thawed(config: Any) -> Any:
+    """A frozen dataclass as one whose fields can be set: flags set them in place."""
+    fields = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        kind = field.type
+        if dataclasses.is_dataclass(value):
+            value = _thawed(value)
+            kind = type(value)
+        default = dataclasses.field(default_factory=lambda value=value: value)
+        fields.append((field.name, kind, default))
+    return dataclasses.make_dataclass(type(config).__name__, fields)()

@@ -1,0 +1,31 @@
+"""Evaluates a model on rows it has not seen.
+
+The model is a model_dir (its metrics.json gets the figures, under `evaluation`) or an
+exported SavedModel. No row is lost or counted twice.
+
+    python scripts/evaluate.py --model=demo/model --data=demo/data/day_6.tsv
+"""
+
+import command_line
+from absl import flags
+
+_open_job = command_line.define_scoring_flags()
+_JSON = flags.DEFINE_bool("json", False, "Print the figures as JSON.")
+
+
+def main() -> None:
+    from smelu_tf.models import evaluate, update_metrics
+    from smelu_tf.pipelines import bad_row_errors
+
+    job = _open_job()
+    with command_line.ProgressLine("evaluate", job.estimated_rows) as progress:
+        with bad_row_errors():
+            figures = evaluate(job.scorer, job.batches, progress)
+    figures["num_bad_rows"] = job.bad_rows.count
+    if job.model_dir is not None:
+        update_metrics(job.model_dir, evaluation=figures)
+    command_line.show_figures(figures, _JSON.value)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,25 @@
+"""Exports a trained model as the next version of a SavedModel.
+
+It scores raw features by name, serialised tf.train.Examples and raw text lines, and
+needs nothing but TensorFlow where it is served.
+
+    python scripts/export.py --model_dir=demo/model --output_dir=demo/export
+"""
+
+import command_line
+from absl import flags
+
+_MODEL_DIR = flags.DEFINE_string("model_dir", "demo/model", "The trained model.")
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", "demo/export", "Where the versions 1, 2, … are."
+)
+
+
+def main() -> None:
+    from smelu_tf.models import export_model_dir
+
+    print(export_model_dir(_MODEL_DIR.value, _OUTPUT_DIR.value))
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,275 @@
+"""pipelines/text.py against a plain Python parser."""
+
+import dataclasses
+import math
+import random
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from smelu_tf.pipelines import (
+    CRITEO,
+    BadRowError,
+    BadRows,
+    Categorical,
+    Label,
+    Numeric,
+    Schema,
+    bad_row_errors,
+    estimate_num_rows,
+    expand_files,
+    parse_unlabelled,
+    read_raw_text,
+    read_text,
+)
+from smelu_tf.pipelines.text import describe_fault
+
+HASHED = dataclasses.replace(
+    CRITEO,
+    categorical=tuple(
+        Categorical(c.name, buckets=1000, pattern=c.pattern) for c in CRITEO.categorical
+    ),
+)
+GOOD = "\t".join(["1", *"0123456789", "-2", "", "99", *["0a1b2c3d"] * 25, ""])
+
+
+def _ref_raw(line: str) -> dict:
+    """The raw columns of a well-formed Criteo line."""
+    fields = line.rstrip("\r\n").split("\t")
+    raw = {"label": float(fields[0])}
+    for i in range(1, 14):
+        raw[f"I{i}"] = float(int(fields[i])) if fields[i] else math.nan
+    for i in range(1, 27):
+        raw[f"C{i}"] = fields[13 + i].encode()
+    return raw
+
+
+def read_all(dataset) -> dict[str, np.ndarray]:
+    with bad_row_errors():
+        chunks = list(dataset.as_numpy_iterator())
+    return {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
+
+
+def write(path, lines, end="\n"):
+    path.write_bytes(end.join(lines).encode("utf-8", "surrogateescape"))
+    return path
+
+
+def changed(place: int, value: str) -> str:
+    fields = GOOD.split("\t")
+    fields[place] = value
+    return "\t".join(fields)
+
+
+def test_raw_columns_are_those_of_a_plain_parser(criteo_dir):
+    files = sorted(criteo_dir.glob("day_*.tsv"))[:2]
+    lines = [line for path in files for line in path.read_text().splitlines()]
+    expected = [_ref_raw(line) for line in lines]
+    raw = read_all(read_raw_text([str(path) for path in files], CRITEO))
+    assert set(raw) == set(CRITEO.fields)
+    for name, values in raw.items():
+        reference = np.array([row[name] for row in expected])
+        np.testing.assert_array_equal(values.astype(reference.dtype), reference)
+
+
+@pytest.mark.parametrize("batch_size", [1, 100, 4096, 10_000])
+def test_no_row_is_lost_or_moved_by_batching(criteo_dir, tmp_path, batch_size):
+    lines = (criteo_dir / "day_0.tsv").read_text().splitlines()[:1001]
+    first, second = write(tmp_path / "a", lines[:300]), write(tmp_path / "b", lines[300:])
+    batches = list(read_text(f"{first},{second}", HASHED, batch_size))
+    sizes = [int(batch.label.shape[0]) for batch in batches]
+    assert sum(sizes) == 1001
+    assert set(sizes[:-1]) <= {batch_size}
+    labels = np.concatenate([batch.label for batch in batches])
+    assert labels.tolist() == [float(line[0]) for line in lines]
+    assert {float(w) for batch in batches for w in batch.weight} == {1.0}
+
+
+def test_line_ends_of_any_kind(tmp_path):
+    plain = write(tmp_path / "plain", [GOOD] * 3 + [""])
+    expected = read_all(read_raw_text(plain, CRITEO))
+    for name, path in {
+        "no end at the end": write(tmp_path / "open", [GOOD] * 3),
+        "CRLF": write(tmp_path / "crlf", [GOOD] * 3 + [""], end="\r\n"),
+    }.items():
+        got = read_all(read_raw_text(path, CRITEO))
+        for column, values in expected.items():
+            np.testing.assert_array_equal(values, got[column], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1\t2", r"expected 40 tab-separated fields \(criteo\), received 2"),
+        (GOOD + "\t", "expected 40 tab-separated fields .*, received 41"),
+        ("", "expected 40 fields .*, received none"),
+        (changed(0, "2"), "field label: expected 0 or 1, received '2'"),
+        (changed(0, ""), "field label: expected 0 or 1, received ''"),
+        (changed(3, "nan"), "field I3: expected an integer .* received 'nan'"),
+        (changed(3, "inf"), "field I3: expected an integer .* received 'inf'"),
+        (changed(3, "1e5"), "field I3: expected an integer .* received '1e5'"),
+        (changed(3, "0x1F"), "field I3: expected an integer .* received '0x1F'"),
+        (changed(3, "1.0"), "field I3: expected an integer .* received '1.0'"),
+        (changed(3, " 1"), "field I3: expected an integer .* received ' 1'"),
+        (changed(3, "1" * 19), "field I3: expected an integer of at most 18 digits"),
+        (changed(14, "xyz"), "field C1: expected 8 hexadecimal digits .* 'xyz'"),
+        (changed(39, "0A1B2C3D"), "field C26: expected 8 hexadecimal digits"),
+        (changed(39, "\udcff" * 8), "expected UTF-8 text"),
+        (changed(14, "0a1b2c3d\x00"), "field C1: expected 8 hexadecimal digits"),
+    ],
+)
+def test_a_bad_row_is_an_error_that_says_where_and_what(tmp_path, line, message):
+    path = write(tmp_path / "day.tsv", [GOOD] * 5000 + [line, GOOD])
+    with pytest.raises(BadRowError, match=rf"day\.tsv, line 5001: {message}"):
+        read_all(read_raw_text(path, CRITEO))
+
+
+def test_bad_rows_are_passed_over_counted_quoted_and_kept(tmp_path, capfd):
+    bad = ["x", changed(0, "7"), "1\t2"]
+    lines = [bad[0], GOOD, bad[1], GOOD, GOOD, bad[2]]
+    path, rejects = write(tmp_path / "day.tsv", lines), tmp_path / "rejects.txt"
+    bad_rows = BadRows(CRITEO, max_bad_rows=3, rejects=rejects)
+    raw = read_all(read_raw_text(path, CRITEO, bad_rows=bad_rows))
+    assert len(raw["label"]) == 3
+    assert bad_rows.count == 3
+    assert rejects.read_text().splitlines() == bad
+    quoted = capfd.readouterr().err
+    assert "line 3: field label: expected 0 or 1, received '7'" in quoted
+
+
+def test_one_bad_row_too_many_is_an_error(tmp_path):
+    path = write(tmp_path / "day.tsv", ["x", GOOD, "y", GOOD, "z"])
+    bad_rows = BadRows(CRITEO, max_bad_rows=2, quote=False)
+    with pytest.raises(BadRowError, match=r"line 5: .*bad row 3; max_bad_rows is 2"):
+        read_all(read_raw_text(path, CRITEO, bad_rows=bad_rows))
+
+
+def test_mutated_lines_are_read_as_a_plain_parser_reads_them_or_refused(tmp_path):
+    """Never a crash, a hang or a shifted column."""
+    generator = random.Random(0)
+    alphabet = "\t\t01239abcdef-.exX \r,\"'é\x00"
+    lines = []
+    for _ in range(3000):
+        line = list(GOOD)
+        for _ in range(generator.randint(1, 3)):
+            place = generator.randrange(len(line))
+            line[place : place + generator.randint(0, 2)] = generator.choice(alphabet)
+        lines.append("".join(line))
+    path = write(tmp_path / "day.tsv", lines)
+    bad_rows = BadRows(CRITEO, max_bad_rows=len(lines), quote=False)
+    raw = read_all(read_raw_text(path, CRITEO, bad_rows=bad_rows))
+    # TensorFlow's line reader drops carriage returns wherever they stand.
+    kept = [line.replace("\r", "") for line in lines]
+    kept = [line for line in kept if _is_row(line)]
+    assert 0 < len(kept) < len(lines)
+    assert bad_rows.count == len(lines) - len(kept)
+    expected = [_ref_raw(line) for line in kept]
+    for name, values in raw.items():
+        reference = np.array([row[name] for row in expected])
+        np.testing.assert_array_equal(values.astype(reference.dtype), reference)
+
+
+def _is_row(line: str) -> bool:
+    fields = line.split("\t")
+    if len(fields) != 40 or fields[0] not in ("0", "1"):
+        return False
+
+    def is_integer(text: str) -> bool:
+        digits = text.removeprefix("-")
+        return digits.isascii() and digits.isdigit() and len(digits) <= 18
+
+    def is_id(text: str) -> bool:
+        return len(text) == 8 and set(text) <= set("0123456789abcdef")
+
+    return all(not t or is_integer(t) for t in fields[1:14]) and all(
+        not t or is_id(t) for t in fields[14:]
+    )
+
+
+def test_a_schema_of_one_s_own(tmp_path):
+    schema = Schema(
+        name="ratings",
+        numeric=(Numeric("age"), Numeric("price", "float64", "none")),
+        categorical=(Categorical("user", buckets=10),),
+        label=Label("rating", at_least=4),
+        weight="importance",
+        fields=("user", "time", "age", "rating", "importance", "price"),
+        delimiter=",",
+        missing="?",
+    )
+    path = write(
+        tmp_path / "ratings.csv",
+        ["ann,x,31,4,2,0.5", "?,y,?,3.5,0.25,?", "bob,z,,5,1,-1e2"],
+    )
+    (batch,) = list(read_text(path, schema, 10))
+    assert batch.label.numpy().tolist() == [1.0, 0.0, 1.0]
+    assert batch.weight.numpy().tolist() == [2.0, 0.25, 1.0]
+    numeric = batch.features["numeric"].numpy()
+    assert numeric[:, 1].tolist() == [0.0, 1.0, 1.0]
+    assert numeric[:, 2].tolist() == [0.5, 0.0, -100.0]
+    assert batch.features["ids"].numpy()[1, 0] == 0
+
+
+def test_scored_lines_are_read_like_labelled_ones(criteo_dir):
+    lines = (criteo_dir / "day_0.tsv").read_text().splitlines()[:500]
+    unlabelled = [line.partition("\t")[2] for line in lines]
+    unlabelled[0] += "\r\n"
+    raw = parse_unlabelled(tf.constant(unlabelled), CRITEO)
+    expected = [_ref_raw(line) for line in lines]
+    assert set(raw) == set(CRITEO.feature_fields)
+    for name, values in raw.items():
+        reference = np.array([row[name] for row in expected])
+        np.testing.assert_array_equal(values.numpy().astype(reference.dtype), reference)
+
+
+def test_a_scored_number_that_does_not_parse_is_missing():
+    line = changed(3, "0x1F").partition("\t")[2]
+    raw = parse_unlabelled(tf.constant([line]), CRITEO)
+    assert math.isnan(raw["I3"].numpy()[0])
+    assert raw["I2"].numpy()[0] == 1.0
+
+
+def test_a_scored_line_with_another_number_of_fields_names_its_row():
+    line = GOOD.partition("\t")[2]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"expected 39 fields"):
+        parse_unlabelled(tf.constant([line, line, line + "\t"]), CRITEO)
+    assert parse_unlabelled(tf.constant([], tf.string), CRITEO)["I1"].shape == (0,)
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "folder"])
+def test_files_that_cannot_be_read_are_named(tmp_path, kind):
+    path = tmp_path / "day.tsv"
+    if kind == "empty":
+        path.touch()
+    if kind == "folder":
+        path.mkdir()
+    with pytest.raises(ValueError, match=r"day\.tsv: expected .* received"):
+        read_text(path, HASHED, 10)
+
+
+def test_globs_are_sorted_and_commas_separate(tmp_path):
+    for name in ("b1", "b0", "a"):
+        write(tmp_path / name, [GOOD])
+    got = expand_files(f"{tmp_path}/b*,{tmp_path}/a")
+    assert [path[-2:] for path in got] == ["b0", "b1", "/a"]
+
+
+def test_number_of_rows_is_estimated(criteo_dir):
+    path = criteo_dir / "day_0.tsv"
+    rows = len(path.read_text().splitlines())
+    assert abs(estimate_num_rows([str(path)]) - rows) <= 0.05 * rows
+
+
+def test_bad_arguments_are_refused(criteo_dir):
+    path = criteo_dir / "day_0.tsv"
+    with pytest.raises(ValueError, match="batch_size: expected 1 or more, received 0"):
+        read_text(path, HASHED, 0)
+    with pytest.raises(ValueError, match="max_bad_rows: expected 0 or more"):
+        BadRows(CRITEO, -1)
+    with pytest.raises(ValueError, match="vocabulary is not counted"):
+        read_text(path, CRITEO, 10)
+
+
+def test_every_refused_line_has_a_reason():
+    for line in (b"\xff", b"", b"1\t", changed(5, "x").encode()):
+        assert "expected" in describe_fault(line, CRITEO)

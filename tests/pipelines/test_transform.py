@@ -1,0 +1,179 @@
+"""pipelines/transform.py against a NumPy reading of the contract."""
+
+import dataclasses
+import math
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from smelu_tf.pipelines import (
+    CRITEO,
+    Categorical,
+    Numeric,
+    Schema,
+    Transform,
+    raw_columns,
+)
+from smelu_tf.pipelines.schema import BIN_BOUNDARIES
+
+SCHEMA = Schema(
+    name="ads",
+    numeric=(Numeric("age", binned=True), Numeric("price", "float64", "none")),
+    categorical=(
+        Categorical("site", buckets=50),
+        Categorical("kind", vocabulary=("b", "a")),
+    ),
+    seed=7,
+)
+TRANSFORM = Transform(SCHEMA)
+
+
+def features(age=(1.0,), price=(1.0,), site=("x",), kind=("a",), transform=TRANSFORM):
+    raw = {
+        "age": tf.constant(age, tf.float64),
+        "price": tf.constant(price, tf.float64),
+        "site": tf.constant(site),
+        "kind": tf.constant(kind),
+    }
+    return {name: value.numpy() for name, value in transform(raw).items()}
+
+
+def _ref_log1p(x: float) -> np.float32:
+    return np.float32(math.log1p(max(x, 0.0)))
+
+
+def _ref_bin(x: float) -> int:
+    return 1 + sum(x >= boundary for boundary in BIN_BOUNDARIES)
+
+
+def test_numeric_is_value_and_missing_flag_in_the_schema_s_order():
+    got = features(
+        age=[0.0, 5.0, -3.0, math.nan],
+        price=[2.5, math.nan, -1.0, 0.0],
+        site=["x"] * 4,
+        kind=["a"] * 4,
+    )
+    expected = [
+        [0.0, 0.0, 2.5, 0.0],
+        [_ref_log1p(5.0), 0.0, 0.0, 1.0],
+        [0.0, 0.0, -1.0, 0.0],
+        [0.0, 1.0, 0.0, 0.0],
+    ]
+    np.testing.assert_array_equal(got["numeric"], np.array(expected, np.float32))
+    assert got["numeric"].dtype == np.float32
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(-(10**17), 10**17), min_size=1, max_size=40))
+def test_log1p_is_exact_at_every_place_of_a_tensor(values):
+    n = len(values)
+    got = features(values, [0.0] * n, ["x"] * n, ["a"] * n)["numeric"][:, 0]
+    np.testing.assert_array_equal(got, [_ref_log1p(float(v)) for v in values])
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(-5, 2**40), min_size=1, max_size=20))
+def test_bins_are_counted_boundaries(values):
+    n = len(values)
+    got = features(values, [0.0] * n, ["x"] * n, ["a"] * n)["ids"][:, 2]
+    assert got.tolist() == [_ref_bin(v) for v in values]
+
+
+def test_infinite_numbers_count_as_missing():
+    got = features(age=[math.inf, -math.inf], price=[1, 1], site=[*"xy"], kind=[*"ab"])
+    assert got["numeric"][:, :2].tolist() == [[0.0, 1.0], [0.0, 1.0]]
+    assert got["ids"][:, 2].tolist() == [0, 0]
+
+
+def test_id_0_is_missing_1_is_unknown_then_rank():
+    got = features(
+        [0] * 4, [0] * 4, site=["", "x", "y", "x"], kind=["", "zzz", "b", "a"]
+    )["ids"]
+    assert got[:, 1].tolist() == [0, 1, 2, 3]
+    assert got[0, 0] == 0
+    assert got[1, 0] == got[3, 0]
+    assert got.dtype == np.int32
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.text(min_size=1, max_size=12).filter(lambda t: "\x00" not in t))
+def test_hashed_ids_stay_inside_and_follow_the_contract(text):
+    got = features(site=[text])["ids"][0, 0]
+    key = [7, zlib.crc32(b"site")]
+    expected = 1 + tf.strings.to_hash_bucket_strong([text], 49, key)[0].numpy()
+    assert got == expected
+    assert 1 <= got < 50
+
+
+def test_another_seed_and_another_column_hash_otherwise():
+    texts = [f"value {i}" for i in range(200)]
+    base = features([0] * 200, [0] * 200, texts, ["a"] * 200)["ids"][:, 0]
+    reseeded = Transform(dataclasses.replace(SCHEMA, seed=8))
+    other = features([0] * 200, [0] * 200, texts, ["a"] * 200, reseeded)["ids"][:, 0]
+    assert np.mean(base == other) < 0.1
+
+
+def test_a_graph_gives_what_eager_gives():
+    raw = {
+        "age": tf.constant([3.0, math.nan], tf.float64),
+        "price": tf.constant([0.5, 2.0], tf.float64),
+        "site": tf.constant(["é", ""]),
+        "kind": tf.constant(["b", "?"]),
+    }
+    eager, graph = TRANSFORM(raw), tf.function(TRANSFORM.__call__)(raw)
+    for name in eager:
+        np.testing.assert_array_equal(eager[name], graph[name])
+
+
+def test_columns_of_one_kind_alone_and_empty_batches():
+    only_numeric = Transform(Schema("n", (Numeric("a"),), ()))
+    assert only_numeric({"a": tf.zeros([3], tf.float64)})["ids"].shape == (3, 0)
+    only_ids = Transform(Schema("c", (), (Categorical("a", buckets=9),)))
+    assert only_ids({"a": tf.constant(["x"])})["numeric"].shape == (1, 0)
+    empty = features(np.zeros(0), np.zeros(0), np.zeros(0, "S1"), np.zeros(0, "S1"))
+    assert empty["numeric"].shape == (0, 4)
+    assert empty["ids"].shape == (0, 3)
+
+
+def test_uncounted_vocabularies_are_refused():
+    with pytest.raises(ValueError, match="its vocabulary is not counted yet"):
+        Transform(CRITEO)
+
+
+def test_raw_columns_of_a_dict_and_of_a_frame_agree():
+    pandas = pytest.importorskip("pandas")
+    data = {
+        "age": [1, None, 3],
+        "price": [0.5, float("nan"), None],
+        "site": ["a", None, float("nan")],
+        "kind": [1, 2, 3],
+        "unused": [object()] * 3,
+    }
+    ours = raw_columns(data, SCHEMA)
+    theirs = raw_columns(pandas.DataFrame(data), SCHEMA)
+    for name, values in ours.items():
+        np.testing.assert_array_equal(values, theirs[name])
+    np.testing.assert_array_equal(ours["age"], [1.0, np.nan, 3.0])
+    assert ours["site"].tolist() == [b"a", b"", b""]
+    assert ours["kind"].tolist() == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"age": None}, "received none named age"),
+        ({"age": ["x", "y"]}, "column age: expected numbers"),
+        ({"price": [1.0]}, r"column price: expected shape \(2,\)"),
+        ({"site": ["a"]}, r"column site: expected shape \(2,\)"),
+        ({"age": [[1], [2]]}, r"column age: expected shape"),
+    ],
+)
+def test_bad_raw_columns_are_refused(change, message):
+    data = {"age": [1, 2], "price": [1.0, 2.0], "site": ["a", "b"], "kind": ["a", "b"]}
+    data |= change
+    data = {name: values for name, values in data.items() if values is not None}
+    with pytest.raises(ValueError, match=message):
+        raw_columns(data, SCHEMA)
