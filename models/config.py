@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import smelu_tf
+
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
@@ -134,6 +136,8 @@ class TrainConfig:
         for name, value in positive_integers.items():
             _check(value >= 1, name, "an integer of 1 or more", value)
         _check(train.seed >= 0, "train.seed", "an integer of 0 or more", train.seed)
+        if isinstance(model.activation, str):
+            smelu_tf.get(model.activation)
         units = model.hidden_units
         positive = bool(units) and all(isinstance(n, int) and n > 0 for n in units)
         _check(positive, "model.hidden_units", "positive integers", units)

@@ -96,6 +96,11 @@ class BinaryMetrics(tf_keras.metrics.Metric):
             "calibration": prediction / label,
         }
 
+    def reset_state(self) -> None:
+        """Starts again from nothing."""
+        for variable in self.variables:
+            variable.assign(tf.zeros_like(variable))
+
     @property
     def num_examples(self) -> tf.Tensor:
         """How many examples have been added."""

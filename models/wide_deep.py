@@ -59,15 +59,29 @@ class Wide(tf_keras.layers.Layer):
             for cross in self._crosses
         ]
         self._cross_sizes = tuple(sizes)
-        self.numeric = tf_keras.layers.Dense(
-            1, kernel_initializer="zeros", name="numeric"
-        )
-        self.ids = StackedEmbedding((*schema.num_ids, *sizes), 1, name="ids")
+        self.numeric = self.ids = None
+        if schema.numeric:
+            self.numeric = tf_keras.layers.Dense(
+                1, use_bias=False, kernel_initializer="zeros", name="numeric"
+            )
+        if schema.id_columns:
+            self.ids = StackedEmbedding((*schema.num_ids, *sizes), 1, name="ids")
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the bias."""
+        self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros")
+        super().build(input_shape)
 
     def call(self, features: Features) -> tf.Tensor:
         """The wide part's logit."""
-        ids = tf.concat([features["ids"], *self._cross_ids(features["ids"])], axis=1)
-        return self.numeric(features["numeric"]) + tf.reduce_sum(self.ids(ids), axis=1)
+        logit = self.bias
+        if self.numeric is not None:
+            logit = logit + self.numeric(features["numeric"])
+        if self.ids is not None:
+            own = features["ids"]
+            ids = tf.concat([own, *self._cross_ids(own)], axis=1)
+            logit = logit + tf.reduce_sum(self.ids(ids), axis=1)
+        return logit
 
     def _cross_ids(self, ids: tf.Tensor) -> list[tf.Tensor]:
         crossed = []
@@ -117,12 +131,14 @@ class Deep(tf_keras.layers.Layer):
             np.random.SeedSequence(seed).generate_state(len(hidden_units) + 2).tolist()
         )
         self._width = len(schema.id_columns) * embedding_dim
-        self.embeddings = StackedEmbedding(
-            schema.num_ids,
-            embedding_dim,
-            tf_keras.initializers.RandomNormal(stddev=0.05, seed=next(seeds)),
-            name="embeddings",
-        )
+        self.embeddings = None
+        if schema.id_columns:
+            self.embeddings = StackedEmbedding(
+                schema.num_ids,
+                embedding_dim,
+                tf_keras.initializers.RandomNormal(stddev=0.05, seed=next(seeds)),
+                name="embeddings",
+            )
         self.hidden = [
             tf_keras.layers.Dense(
                 units,
@@ -140,9 +156,10 @@ class Deep(tf_keras.layers.Layer):
 
     def call(self, features: Features) -> tf.Tensor:
         """The deep part's logit."""
-        rows = tf.reshape(self.embeddings(features["ids"]), [-1, self._width])
-        numeric = tf.cast(features["numeric"], rows.dtype) * self.numeric_scale
-        x = tf.concat([numeric, rows], axis=1)
+        x = tf.cast(features["numeric"], self.compute_dtype) * self.numeric_scale
+        if self.embeddings is not None:
+            rows = tf.reshape(self.embeddings(features["ids"]), [-1, self._width])
+            x = tf.concat([x, rows], axis=1)
         for layer in self.hidden:
             x = layer(x)
         return self.logit(x)
@@ -265,6 +282,9 @@ class WideDeep(tf_keras.Model):
             return x
         features = self.transform(raw_columns(x, self.schema))
         return {name: value.numpy() for name, value in features.items()}
+
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
+        """Nothing to do: the constructor has built the model."""
 
     def get_config(self) -> dict:
         """The schema and the model's shape as plain values."""

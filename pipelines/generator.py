@@ -29,7 +29,8 @@ A row is made in four steps:
    columns. <U, A> is what a linear model cannot learn.
 
 The teacher is one fixed world: `seed` draws rows of it, so data of another seed
-are a test set for models trained on this one.
+are a test set for models trained on this one. Equal arguments give equal bytes with
+one NumPy on one kind of machine (others may round exp and log differently).
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ _WORLD_KEY = 1  # the teacher's random numbers
 _LATENTS = ("engagement", "session", "history", "ad", "site")
 _LATENT_DRIFT = np.array([0.0, 0.0, 0.0, 0.12, -0.12])  # change over all days
 _TREND = 0.12  # amplitude of the click rate's drift, in logits
-_BIAS = -0.647
+_BIAS = -0.647  # brings the click rate to the statistics'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +102,7 @@ class _Categorical:
 class _MissingGroup:
     """Columns that are missing together.
 
-    The more of the latents by `loadings`, the rarer; `flag` is the logit's part.
+    Missing when loadings · z + noise is low; `flag` is what that adds to the logit.
     """
 
     columns: tuple[str, ...]
@@ -476,10 +477,8 @@ def _group_of_column() -> Array:
 
 
 def _missing_rate(name: str) -> float:
-    statistics = _statistics()
-    return float(
-        {**statistics["integer"], **statistics["categorical"]}[name]["missing"]
-    )
+    kind = "integer" if name in _INTEGERS else "categorical"
+    return float(_statistics()[kind][name]["missing"])
 
 
 @functools.cache
@@ -493,7 +492,8 @@ def _missing_tables() -> tuple[Array, Array, Array]:
 
 def _noise(loadings: Array) -> Array:
     """The standard deviation that makes loadings · z + noise a standard normal."""
-    return np.sqrt(1 - np.sum(loadings**2, axis=1, keepdims=True))
+    noise: Array = np.sqrt(1 - np.sum(loadings**2, axis=1, keepdims=True))
+    return noise
 
 
 def _draw_missing(latents: Array, random: np.random.Generator) -> Array:
@@ -535,14 +535,16 @@ def _draw_integers(latents: Array, random: np.random.Generator) -> Array:
     return np.rint(np.expm1(x)).astype(np.int64) + minima
 
 
-# Rank r (from 0) is the values r + 1 <= exp(log rank) < r + 2 of a continuous
-# rank. `_UNRANKED` stands for the rank of a missing id.
-_UNRANKED = -1
+_UNRANKED = -1  # the rank of a missing id
+_STEEPEST = 1.7  # of the power laws between known shares
 
 
 @dataclasses.dataclass(frozen=True)
 class _Popularity:
-    """A quantile function of ranks: knots of (probability, log of the rank)."""
+    """A quantile function of ranks: knots of (probability, log of the rank).
+
+    Ranks are continuous here: r (from 0) is what lies in [r + 1, r + 2).
+    """
 
     probabilities: Array
     log_ranks: Array
@@ -556,10 +558,11 @@ class _Popularity:
 def _popularity(name: str) -> _Popularity:
     """Power laws between the known shares of the 1, 10, 100 and 1,000 most popular.
 
-    Within a segment the slope is that towards the next one, at most 1.7 (or the
-    second value could be more popular than the first). The last slope is the one
-    at which the column's share of unseen values comes out, or where none is known
-    its number of distinct values.
+    Within a segment the slope is that towards the next one, at most `_STEEPEST`
+    (the next may be empty) and less where the second value would be as popular as
+    the first. The last slope is the one at which the
+    column's share of unseen values comes out, or where none is known its number of
+    distinct values.
     """
     figures = _statistics()["categorical"][name]
     end = figures["vocabulary_size"] + 1
@@ -568,7 +571,10 @@ def _popularity(name: str) -> _Popularity:
     shares = [0.0, *(figures[tops[edge]] for edge in edges[1:-1]), 1.0]
     middles = np.sqrt(np.multiply(edges[:-1], edges[1:]))
     density = np.maximum(np.diff(shares), 1e-12) / np.diff(edges)
-    slopes = np.minimum(-np.diff(np.log(density)) / np.diff(np.log(middles)), 1.7)
+    slopes = -np.diff(np.log(density)) / np.diff(np.log(middles))
+    slopes = np.minimum(slopes, _STEEPEST)
+    if len(slopes) > 1:
+        slopes[1] = min(slopes[1], _steepest(shares[1], shares[2]))
 
     def joined(last_slope: float) -> _Popularity:
         pieces = [
@@ -589,10 +595,21 @@ def _popularity(name: str) -> _Popularity:
     return joined(1.0)
 
 
+def _steepest(top1: float, top10: float) -> float:
+    """The slope over ranks 2 … 10 at which the second has 0.9 of the first's share."""
+    slopes = np.linspace(0, _STEEPEST, 35)
+    ranks = np.arange(2, 11)[:, None] ** -slopes
+    second = (top10 - top1) * ranks[0] / ranks.sum(axis=0)
+    return float(slopes[second <= 0.9 * top1].max(initial=0))
+
+
 def _power_law(
     start: int, stop: int, share_start: float, share_stop: float, slope: float
 ) -> Array:
-    """Knots (2, 24) of density ∝ rank**-slope between two known points."""
+    """Knots (2, 24) of density ∝ rank**-slope between two known points.
+
+    The 1e-9 keeps a slope of 1, where the integral is a logarithm, off 0 / 0.
+    """
     log_ranks = np.linspace(math.log(start), math.log(stop), 24)
     mass = np.expm1((1 - slope + 1e-9) * (log_ranks - log_ranks[0]))
     shares = share_start + (share_stop - share_start) * mass / mass[-1]
@@ -723,18 +740,16 @@ def _logit(
     audience = projection.T @ u + _sum_of_factors(factors, entry, "audience")
     ad = _sum_of_factors(factors, entry, "ad")
     flags = np.array([group.flag for group in _missing_groups()])
-    return (
-        flags @ group_missing
-        + slope @ u
-        + bend @ u**2
-        + effects[entry].sum(axis=0)
-        + (audience * ad).sum(axis=0)
-    )
+    logit: Array = flags @ group_missing + slope @ u + bend @ u**2
+    logit += effects[entry].sum(axis=0)
+    logit += (audience * ad).sum(axis=0)
+    return logit
 
 
 def _sum_of_factors(factors: Array, entry: Array, side: str) -> Array:
     columns = [i for i, c in enumerate(_CATEGORICALS.values()) if c.side == side]
-    return factors[:, entry[columns]].sum(axis=1)
+    total: Array = factors[:, entry[columns]].sum(axis=1)
+    return total
 
 
 @functools.cache

@@ -75,7 +75,10 @@ def test_raw_columns_are_those_of_a_plain_parser(criteo_dir):
 @pytest.mark.parametrize("batch_size", [1, 100, 4096, 10_000])
 def test_no_row_is_lost_or_moved_by_batching(criteo_dir, tmp_path, batch_size):
     lines = (criteo_dir / "day_0.tsv").read_text().splitlines()[:1001]
-    first, second = write(tmp_path / "a", lines[:300]), write(tmp_path / "b", lines[300:])
+    first, second = (
+        write(tmp_path / "a", lines[:300]),
+        write(tmp_path / "b", lines[300:]),
+    )
     batches = list(read_text(f"{first},{second}", HASHED, batch_size))
     sizes = [int(batch.label.shape[0]) for batch in batches]
     assert sum(sizes) == 1001

@@ -1,0 +1,72 @@
+"""models/config.py: a configuration is checked, written and read back."""
+
+import dataclasses
+import json
+
+import pytest
+from smelu_tf.models import PRESETS, TrainConfig, WideDeepConfig
+
+
+def with_field(path: str, value) -> TrainConfig:
+    values = dataclasses.asdict(TrainConfig())
+    section, _, field = path.partition(".")
+    values[section][field] = value
+    return TrainConfig.from_dict(values)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_valid_and_survive_json(name):
+    config = PRESETS[name]()
+    config.validate()
+    assert TrainConfig.from_dict(json.loads(config.to_json())) == config
+
+
+def test_a_part_of_the_keys_is_enough():
+    config = TrainConfig.from_dict({"model": {"hidden_units": [8, 4]}})
+    assert config.model == WideDeepConfig(hidden_units=(8, 4))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"optimizer": {"learning_rat": 1}}, "nearest is optimizer.learning_rate"),
+        ({"modle": {}}, "received modle; the nearest is model"),
+        ({"model": 3}, "model.: expected keys, received 3"),
+    ],
+)
+def test_unknown_keys_are_refused_with_the_nearest(values, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("data.batch_size", 0),
+        ("eval.batch_size", -1),
+        ("model.hidden_units", ()),
+        ("model.hidden_units", (8, 0)),
+        ("model.hidden_units", (8, 1.5)),
+        ("model.embedding_dim", 0),
+        ("model.activation", "rleu"),
+        ("model.activation", "smelu:-1"),
+        ("model.activation", "smelu:nan"),
+        ("model.activation", "smelu:inf"),
+        ("optimizer.name", "sgd"),
+        ("optimizer.learning_rate", float("nan")),
+        ("optimizer.learning_rate", 0.0),
+        ("optimizer.wide_learning_rate", -1.0),
+        ("optimizer.l1", -0.1),
+        ("train.seed", -1),
+        ("train.steps_per_execution", 0),
+    ],
+)
+def test_impossible_values_are_named(path, value):
+    with pytest.raises(ValueError, match=r"expected .*received"):
+        with_field(path, value).validate()
+
+
+def test_a_model_of_neither_part_is_refused():
+    config = TrainConfig(model=WideDeepConfig(wide=False, deep=False))
+    with pytest.raises(ValueError, match="model.wide or model.deep"):
+        config.validate()

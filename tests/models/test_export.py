@@ -1,0 +1,201 @@
+"""models/export.py: what is served scores like the model that was trained."""
+
+import dataclasses
+import json
+import math
+import os
+import resource
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from smelu_tf.models import (
+    DataConfig,
+    Scorer,
+    ScoringJob,
+    TrainConfig,
+    WideDeepConfig,
+    evaluate,
+    export_model_dir,
+    export_saved_model,
+    predict,
+    train,
+)
+from smelu_tf.pipelines import CRITEO, Categorical, Schema, read_raw_text, read_text
+
+
+@pytest.fixture(scope="module", params=["vocabulary", "hashed"])
+def exported(request, criteo_dir, tmp_path_factory):
+    """The model_dir and the exported version of a trained model."""
+    folder = tmp_path_factory.mktemp("export")
+    config = TrainConfig(model=WideDeepConfig(hidden_units=(16, 8)))
+    if request.param == "hashed":
+        columns = tuple(Categorical(c.name, buckets=500) for c in CRITEO.categorical)
+        schema = dataclasses.replace(CRITEO, categorical=columns)
+        (folder / "hashed.json").write_text(schema.to_json())
+        data = DataConfig(schema=str(folder / "hashed.json"))
+        config = dataclasses.replace(config, data=data)
+    train(config, criteo_dir / "day_0.tsv", folder / "model")
+    return folder / "model", export_model_dir(folder / "model", folder / "export")
+
+
+def lines_of(path) -> list[bytes]:
+    """The raw lines of a file, without their label."""
+    return [line.partition(b"\t")[2] for line in path.read_bytes().splitlines()]
+
+
+def real_or_generated(criteo_dir):
+    """The generated last day and, where the variable names them, real rows."""
+    files = [criteo_dir / "day_6.tsv"]
+    real = os.environ.get("SMELU_TF_REAL_CRITEO")
+    return files + ([type(files[0])(real)] if real else [])
+
+
+def test_ids_numerics_and_scores_equal_the_model_s_own(exported, criteo_dir):
+    model_dir, version = exported
+    scorer = Scorer.load(model_dir)
+    loaded = tf.saved_model.load(str(version))
+    predict_lines = loaded.signatures["predict_lines"]
+    for path in real_or_generated(criteo_dir):
+        lines = lines_of(path)
+        batches = read_text(path, scorer.schema, 1000, transform=scorer.transform)
+        own = list(predict(scorer, batches))
+        for index, batch in enumerate(batches):
+            part = tf.constant(lines[1000 * index : 1000 * (index + 1)])
+            features = loaded.transform_lines(part)
+            for name in ("numeric", "ids"):
+                np.testing.assert_array_equal(features[name], batch.features[name])
+            scores = predict_lines(lines=part)
+            np.testing.assert_array_equal(scores["logit"], own[index].logit)
+            np.testing.assert_array_equal(scores["probability"], own[index].probability)
+        whole = predict_lines(lines=tf.constant(lines))["probability"]
+        once = np.concatenate([chunk.probability for chunk in own])
+        np.testing.assert_allclose(whole, once, rtol=1e-5)
+
+
+def test_the_three_signatures_agree(exported, criteo_dir):
+    _, version = exported
+    loaded = tf.saved_model.load(str(version))
+    path = criteo_dir / "day_6.tsv"
+    lines = lines_of(path)[:100]
+    expected = loaded.signatures["predict_lines"](lines=tf.constant(lines))
+    raw = next(iter(read_raw_text(path, CRITEO)))
+    by_name = {name: raw[name][:100] for name in CRITEO.feature_fields}
+    examples = [
+        _example({k: v[i].numpy() for k, v in by_name.items()}) for i in range(100)
+    ]
+    for got in (
+        loaded.signatures["serving_default"](**by_name),
+        loaded.signatures["predict_examples"](examples=tf.constant(examples)),
+    ):
+        for name in ("probability", "logit"):
+            np.testing.assert_array_equal(got[name], expected[name])
+
+
+def _example(raw) -> bytes:
+    """A serialised Example of raw values; missing ones are left out."""
+    features = {}
+    for name, value in raw.items():
+        if isinstance(value, bytes):
+            if value:
+                features[name] = tf.train.Feature(
+                    bytes_list=tf.train.BytesList(value=[value])
+                )
+        elif not math.isnan(value):
+            features[name] = tf.train.Feature(
+                int64_list=tf.train.Int64List(value=[int(value)])
+            )
+    return tf.train.Example(
+        features=tf.train.Features(feature=features)
+    ).SerializeToString()
+
+
+def test_signatures_take_the_schema_s_names_and_any_batch(exported):
+    _, version = exported
+    loaded = tf.saved_model.load(str(version))
+    signature = loaded.signatures["serving_default"]
+    assert set(signature.structured_input_signature[1]) == set(CRITEO.feature_fields)
+    assert set(signature.structured_outputs) == {"probability", "logit"}
+    line = b"\t" * 38
+    for size in (0, 1, 3):
+        scores = loaded.signatures["predict_lines"](
+            lines=tf.constant([line] * size, tf.string)
+        )
+        assert scores["probability"].shape == (size,)
+        assert np.all(np.isfinite(scores["logit"]))
+
+
+def test_values_never_seen_and_not_readable_still_score(exported):
+    _, version = exported
+    loaded = tf.saved_model.load(str(version))
+    ugly = "\t".join(["-5", "", "nan", "9" * 30, *["x"] * 9, *["ZZ é"] * 26])
+    missing = "\t".join(["-5", "", "", "", *[""] * 9, *["ZZ é"] * 26])
+    scores = loaded.signatures["predict_lines"](lines=tf.constant([ugly, missing]))
+    logits = scores["logit"].numpy()
+    assert np.all(np.isfinite(logits))
+    assert logits[0] == pytest.approx(logits[1], rel=1e-6)
+
+
+def test_a_line_of_another_length_is_refused_with_its_row(exported):
+    _, version = exported
+    loaded = tf.saved_model.load(str(version))
+    good = b"\t" * 38
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected 39 fields"):
+        loaded.signatures["predict_lines"](lines=tf.constant([good, good + b"\t"]))
+
+
+def test_no_compiled_kernel_is_in_the_export(exported):
+    _, version = exported
+    assert b"_XlaMustCompile" not in (version / "saved_model.pb").read_bytes()
+
+
+def test_schema_and_model_card_travel_along(exported):
+    model_dir, version = exported
+    schema = Schema.load(version / "assets.extra" / "schema.json")
+    assert schema == Schema.load(model_dir / "schema.json")
+    card = json.loads((version / "assets.extra" / "model_card.json").read_text())
+    assert card["schema_fingerprint"] == schema.fingerprint()
+    assert card["versions"]["tensorflow"] == tf.__version__
+    assert card["metrics"]["progressive"]["num_examples"] == 3000
+    assert card["config"]["model"]["hidden_units"] == [16, 8]
+
+
+def test_a_saved_model_evaluates_like_its_model_dir(exported, criteo_dir):
+    figures = []
+    for path in exported:
+        job = ScoringJob.open(path, criteo_dir / "day_6.tsv", 1000)
+        figures.append(evaluate(job.scorer, job.batches))
+    assert figures[0] == figures[1]
+
+
+def test_versions_are_numbered_on(exported, tmp_path):
+    model_dir, _ = exported
+    directory = tmp_path / "export"
+    (directory / "7").mkdir(parents=True)
+    assert export_model_dir(model_dir, directory).name == "8"
+    assert sorted(path.name for path in directory.iterdir()) == ["7", "8"]
+
+
+def test_no_space_leaves_nothing_behind(exported, tmp_path):
+    model_dir, _ = exported
+    model = None
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    from smelu_tf.models import load_model
+
+    model = load_model(model_dir)
+    for limit in (1000, 100_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            with pytest.raises(OSError, match="export/1: could not be written"):
+                export_saved_model(model, tmp_path / "export")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert list((tmp_path / "export").iterdir()) == []
+
+
+def test_a_saved_model_of_something_else_is_refused(exported, tmp_path):
+    shutil.copytree(exported[1], tmp_path / "1")
+    shutil.rmtree(tmp_path / "1" / "assets.extra")
+    with pytest.raises(ValueError, match="expected a SavedModel of smelu-tf"):
+        Scorer.load(tmp_path / "1")

@@ -1,0 +1,281 @@
+"""models/training.py, checkpoints.py and evaluation.py: a run from rows to figures."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from smelu_tf.models import (
+    BinaryMetrics,
+    DataConfig,
+    OptimizerConfig,
+    Scorer,
+    ScoringJob,
+    TrainConfig,
+    TrainOptions,
+    WideDeep,
+    WideDeepConfig,
+    WideDeepOptimizer,
+    evaluate,
+    load_model,
+    predict,
+    train,
+    write_predictions,
+)
+from smelu_tf.models import training as training_module
+from smelu_tf.pipelines import BadRowError, Schema, read_text
+
+SMALL = TrainConfig(
+    model=WideDeepConfig(
+        embedding_dim=4,
+        hidden_units=(16, 8),
+        activation="smelu:0.5",
+        crosses=("C9*C6",),
+    ),
+    train=TrainOptions(checkpoint_steps=8, steps_per_execution=4),
+)
+
+
+@pytest.fixture(scope="module")
+def trained(criteo_dir, tmp_path_factory):
+    model_dir = tmp_path_factory.mktemp("runs") / "model"
+    return train(SMALL, criteo_dir / "day_[0-5].tsv", model_dir), model_dir
+
+
+def test_model_dir_holds_what_the_design_says(trained):
+    result, model_dir = trained
+    names = {path.name for path in model_dir.iterdir()}
+    assert names == {
+        "config.json",
+        "schema.json",
+        "metrics.json",
+        "checkpoints",
+        "tensorboard",
+    }
+    assert TrainConfig.load(model_dir / "config.json") == SMALL
+    assert Schema.load(model_dir / "schema.json") == result.model.schema
+    progressive = json.loads((model_dir / "metrics.json").read_text())["progressive"]
+    assert progressive == {**result.progressive, "num_bad_rows": 0}
+    assert progressive["num_examples"] == 18_000
+
+
+def test_figures_are_of_predictions_made_before_learning(trained, criteo_dir):
+    """Against a loop that predicts, measures, then learns, batch by batch."""
+    result, _ = trained
+    schema = result.model.schema
+    model = WideDeep(schema, SMALL.model, SMALL.train.seed)
+    model.compile(WideDeepOptimizer.of(SMALL.optimizer))
+    metrics = BinaryMetrics()
+    batches = read_text(criteo_dir / "day_[0-5].tsv", schema, SMALL.data.batch_size)
+    for batch in batches.take(20):
+        metrics.update_state(batch.label, model(batch.features), batch.weight)
+        model.train_on_batch(batch.features, batch.label)
+    losses = {}
+    one = dataclasses.replace(
+        SMALL, train=dataclasses.replace(SMALL.train, steps_per_execution=20)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_module, "_REPORT_ROWS", 1)
+
+        def stop(rows, log_loss):
+            losses[rows] = log_loss
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train(
+                one,
+                criteo_dir / "day_[0-5].tsv",
+                trained[1].parent / "x",
+                progress=stop,
+            )
+    ((rows, log_loss),) = losses.items()
+    assert rows == 20 * SMALL.data.batch_size
+    assert log_loss == pytest.approx(metrics.figures()["log_loss"], rel=1e-5)
+
+
+def test_it_learns(trained, criteo_dir):
+    result, model_dir = trained
+    job = ScoringJob.open(model_dir, criteo_dir / "day_6.tsv")
+    figures = evaluate(job.scorer, job.batches)
+    assert figures["num_examples"] == 3000
+    assert figures["auc"] > 0.65
+    assert figures["normalized_entropy"] < 0.97
+    assert result.rows_per_second > 0
+
+
+def test_a_run_that_has_ended_returns_at_once(trained, criteo_dir):
+    result, model_dir = trained
+    again = train(SMALL, criteo_dir / "day_[0-5].tsv", model_dir)
+    assert again.rows_per_second is None
+    assert again.progressive == result.progressive
+    for a, b in zip(result.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_stopped_run_goes_on_and_ends_like_one_that_was_not(
+    trained, criteo_dir, tmp_path
+):
+    class Stop(Exception):
+        pass
+
+    def stop(rows, _):
+        if rows > 10_000:
+            raise Stop
+
+    files = criteo_dir / "day_[0-5].tsv"
+    with pytest.raises(Stop):
+        train(SMALL, files, tmp_path / "model", progress=stop)
+    assert not (tmp_path / "model" / "metrics.json").exists()
+    resumed = train(SMALL, files, tmp_path / "model")
+    assert resumed.progressive["num_examples"] == 18_000
+    whole, _ = trained
+    assert resumed.progressive["log_loss"] == pytest.approx(
+        whole.progressive["log_loss"], rel=1e-5
+    )
+    for a, b in zip(
+        resumed.model.get_weights(), whole.model.get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"activation": "relu"}, "model.activation is 'smelu:0.5' there, 'relu' here"),
+        ({"hidden_units": (16, 9)}, "model.hidden_units"),
+    ],
+)
+def test_a_model_dir_of_another_model_is_refused(trained, criteo_dir, change, message):
+    other = dataclasses.replace(SMALL, model=dataclasses.replace(SMALL.model, **change))
+    with pytest.raises(ValueError, match=message):
+        train(other, criteo_dir / "day_[0-5].tsv", trained[1])
+
+
+def test_a_model_dir_of_other_data_s_vocabularies_is_refused(trained, criteo_dir):
+    with pytest.raises(ValueError, match="vocabularies counted on other data"):
+        train(SMALL, criteo_dir / "day_6.tsv", trained[1])
+
+
+def test_a_folder_of_something_else_is_refused_and_untouched(criteo_dir, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ValueError, match="expected a new or empty folder"):
+        train(SMALL, criteo_dir / "day_0.tsv", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_bad_input_leaves_no_model_dir(criteo_dir, tmp_path):
+    bad = tmp_path / "bad.tsv"
+    bad.write_text((criteo_dir / "day_0.tsv").read_text() + "1\t2\n")
+    with pytest.raises(BadRowError, match=r"bad\.tsv, line 3001: expected 40"):
+        train(SMALL, bad, tmp_path / "model")
+    with pytest.raises(ValueError, match="learning_rate: expected a number above 0"):
+        config = dataclasses.replace(SMALL, optimizer=OptimizerConfig(learning_rate=-1))
+        train(config, bad, tmp_path / "model")
+    with pytest.raises(ValueError, match="data.schema: expected a preset"):
+        config = dataclasses.replace(SMALL, data=DataConfig(schema="nothing"))
+        train(config, criteo_dir / "day_0.tsv", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_bad_rows_are_counted_and_kept_in_the_model_dir(criteo_dir, tmp_path):
+    lines = (criteo_dir / "day_0.tsv").read_text().splitlines()
+    lines[5:5] = ["spoilt"]
+    lines.append("1\t2")
+    bad = tmp_path / "bad.tsv"
+    bad.write_text("\n".join(lines))
+    result = train(SMALL, bad, tmp_path / "model", max_bad_rows=2)
+    assert result.num_bad_rows == 2
+    assert result.progressive["num_examples"] == 3000
+    rejects = (tmp_path / "model" / "rejects.txt").read_text()
+    assert rejects.splitlines() == ["spoilt", "1\t2"]
+
+
+def test_divergence_is_an_error(criteo_dir, tmp_path):
+    config = dataclasses.replace(SMALL, optimizer=OptimizerConfig(learning_rate=1e30))
+    with pytest.raises(ArithmeticError, match="expected a finite log loss"):
+        train(config, criteo_dir / "day_[0-5].tsv", tmp_path / "model")
+
+
+def test_a_loaded_model_is_the_trained_one(trained):
+    result, model_dir = trained
+    again = load_model(model_dir)
+    for a, b in zip(result.model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", ["nothing", "no checkpoint"])
+def test_what_is_no_model_is_refused(trained, tmp_path, kind):
+    if kind == "no checkpoint":
+        for name in ("config.json", "schema.json"):
+            (tmp_path / name).write_text((trained[1] / name).read_text())
+    with pytest.raises(
+        ValueError, match=r"expected a (model_dir|checkpoint), received"
+    ):
+        Scorer.load(tmp_path)
+
+
+@pytest.mark.parametrize("batch_size", [1000, 7, 4096])
+def test_evaluation_does_not_depend_on_the_batch_size(trained, criteo_dir, batch_size):
+    figures = []
+    for size in (512, batch_size):
+        job = ScoringJob.open(trained[1], criteo_dir / "day_6.tsv", size)
+        figures.append(evaluate(job.scorer, job.batches))
+    for name, value in figures[0].items():
+        assert figures[1][name] == pytest.approx(value, rel=1e-5), name
+
+
+def test_predictions_are_in_input_order_as_parquet(trained, criteo_dir, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    job = ScoringJob.open(trained[1], criteo_dir / "day_6.tsv", 1000)
+    path = tmp_path / "out" / "predictions.parquet"
+    assert write_predictions(path, predict(job.scorer, job.batches)) == 3000
+    table = parquet.read_table(path).to_pandas()
+    assert list(table.columns) == ["row", "label", "probability", "logit"]
+    assert table.row.tolist() == list(range(3000))
+    lines = (criteo_dir / "day_6.tsv").read_text().splitlines()
+    assert table.label.tolist() == [float(line[0]) for line in lines]
+    logit = table.logit.to_numpy().astype(np.float64)
+    np.testing.assert_allclose(table.probability, 1 / (1 + np.exp(-logit)), rtol=1e-6)
+    assert os.listdir(path.parent) == ["predictions.parquet"]
+
+
+def test_a_failing_prediction_leaves_no_file(tmp_path):
+    pytest.importorskip("pyarrow")
+
+    def failing():
+        raise ValueError("no more rows")
+        yield
+
+    with pytest.raises(ValueError, match="no more rows"):
+        write_predictions(tmp_path / "predictions.parquet", failing())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keras_3_is_refused_in_one_sentence():
+    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import smelu_tf.models"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert (
+        "ImportError: smelu_tf.models: expected tf.keras to be tf-keras" in done.stderr
+    )
+    assert "TF_USE_LEGACY_KERAS=1" in done.stderr
+
+
+def test_tensorboard_events_hold_the_figures(trained):
+    _, model_dir = trained
+    (path, *_) = (model_dir / "tensorboard").iterdir()
+    tags = {
+        value.tag
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+        for value in tf.compat.v1.Event.FromString(record).summary.value
+    }
+    assert "progressive/log_loss" in tags
