@@ -1,8 +1,12 @@
 """Builds the distribution smelu-tf: three folders of this repo, one import name."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
-# Import name of each root's package -> its folder in the repo. `models` and
+ROOT = Path(__file__).parent
+
+# Import name of each root package -> its folder in the repo. `models` and
 # `pipelines` are installed below smelu_tf, so that no generic name lands in
 # anybody's site-packages.
 ROOTS = {
@@ -11,13 +15,34 @@ ROOTS = {
     "smelu_tf.models": "models",
 }
 
+EXTRAS = {
+    "data": ["pyarrow>=16"],
+    "plot": ["matplotlib>=3.8"],
+    "tensorboard": ["tensorboard>=2.19"],
+    "beam": ["apache-beam>=2.60"],
+    "serving": ["tensorflow-serving-api>=2.19"],
+    "tpu-preflight": ["jax>=0.10", "libtpu>=0.0.50"],
+    "benchmark": ["deepctr==0.9.4", "tf-smelu==1.0.0"],
+    "test": [
+        "hypothesis>=6.100",
+        "pandas>=2.2",
+        "pyarrow>=16",
+        "pytest>=8",
+        "pytest-timeout>=2.3",
+        "scikit-learn>=1.5",
+        "setuptools>=77",
+    ],
+    "lint": ["mypy>=1.10", "ruff>=0.6"],
+}
+EXTRAS["dev"] = sorted({name for names in EXTRAS.values() for name in names})
+
 
 def packages() -> list[str]:
     """Every package of every root, by its import name."""
     names = []
     for name, folder in ROOTS.items():
         names.append(name)
-        names.extend(f"{name}.{sub}" for sub in find_packages(folder))
+        names += [f"{name}.{sub}" for sub in find_packages(str(ROOT / folder))]
     return names
 
 
@@ -25,17 +50,23 @@ if __name__ == "__main__":
     setup(
         name="smelu-tf",
         version="0.1.0",
+        description="SmeLU for TensorFlow: CTR models whose retrainings agree",
+        long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+        long_description_content_type="text/markdown",
+        license="Apache-2.0",
+        license_files=["LICENSE"],
         packages=packages(),
         package_dir=ROOTS,
-        package_data={"smelu_tf.pipelines": ["*.json"]},
+        package_data={"smelu_tf": ["py.typed"], "smelu_tf.pipelines": ["*.json"]},
         python_requires=">=3.11,<3.14",
         install_requires=[
-            "tensorflow>=2.19",
-            "tf-keras>=2.19",
+            "absl-py>=2.0",
             "keras>=3.5",
-            "tensorflow-recommenders>=0.7.7",
-            "absl-py",
-            "numpy",
             "ml_collections>=1.0",
+            "numpy>=1.26",
+            "tensorflow>=2.19",
+            "tensorflow-recommenders>=0.7.7",
+            "tf-keras>=2.19",
         ],
+        extras_require=EXTRAS,
     )
