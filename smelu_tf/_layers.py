@@ -1,0 +1,49 @@
+"""The layers' logic, without a Keras: each flavour mixes it into its own base class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from .functional import checked_beta, smelu
+
+
+class SmeLUMixin:
+    """Smooth ReLU as a layer: 0 left of -beta, x right of beta, a parabola between.
+
+        y = r · max(x, beta · r),   r = clip((x + beta) / (2 · beta), 0, 1)
+
+    Args:
+        beta: half-width of the transition, a number ≥ 0; 0 is ReLU.
+        **kwargs: of the base layer: `name`, `dtype` …
+
+    Input shape: any.
+    Output shape: the input's.
+
+    Raises:
+        ValueError: beta is negative or not finite.
+
+    Source: Shamir & Lin, arXiv 2202.06499.
+
+    Example:
+        >>> SmeLU(beta=0.5)(tf.constant([-1.0, 0.0, 1.0])).numpy()
+        array([0.   , 0.125, 1.   ], dtype=float32)
+    """
+
+    def __init__(self, beta: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.beta = float(checked_beta(beta))
+        self.supports_masking = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """The activation of the inputs."""
+        return smelu(inputs, self.beta)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "beta": self.beta}  # type: ignore[misc]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The input's shape."""
+        return input_shape

@@ -1,0 +1,29 @@
+"""The layers for Keras 3, and their names there."""
+
+from __future__ import annotations
+
+import keras
+
+from ._layers import SmeLUMixin
+from .functional import smelu
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "smelu_tf: expected Keras to run on TensorFlow, received the backend "
+        f"{keras.backend.backend()!r}; set the environment variable "
+        "KERAS_BACKEND=tensorflow before Keras is first imported."
+    )
+
+
+@keras.saving.register_keras_serializable("smelu_tf")
+class SmeLU(SmeLUMixin, keras.layers.Layer):
+    __doc__ = SmeLUMixin.__doc__
+
+
+keras.saving.register_keras_serializable("smelu_tf", "smelu")(smelu)
+try:  # `activation="smelu"`: Keras 3 looks bare names up in this private table only.
+    from keras.src.activations import ALL_OBJECTS_DICT
+except ImportError:  # `activation=smelu_tf.smelu` works all the same
+    pass
+else:
+    ALL_OBJECTS_DICT.setdefault("smelu", smelu)

@@ -1,0 +1,18 @@
+"""The layers for tf-keras (Keras 2), and their names there."""
+
+from __future__ import annotations
+
+import tf_keras
+
+from ._layers import SmeLUMixin
+from .functional import smelu
+
+
+@tf_keras.saving.register_keras_serializable("smelu_tf")
+class SmeLU(SmeLUMixin, tf_keras.layers.Layer):
+    __doc__ = SmeLUMixin.__doc__
+
+
+tf_keras.saving.register_keras_serializable("smelu_tf", "smelu")(smelu)
+# `activation="smelu"`: bare names are looked up among the custom objects.
+tf_keras.saving.get_custom_objects().setdefault("smelu", smelu)
