@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+
 from smelu_tf.pipelines import PRESETS, Schema
 
 from .config import TrainConfig
@@ -51,8 +52,8 @@ def open_model_dir(model_dir: Path, config: TrainConfig, schema: Schema) -> None
             if theirs[key] != ours:
                 raise ValueError(
                     f"{model_dir}: expected a model_dir of this configuration, "
-                    f"received another model's ({key} is {theirs[key]!r} there, {ours!r} here); "
-                    "choose another model_dir."
+                    f"received another model's ({key} is {theirs[key]!r} there, "
+                    f"{ours!r} here); choose another model_dir."
                 )
         received = Schema.load(model_dir / "schema.json").fingerprint()
         if received != schema.fingerprint():

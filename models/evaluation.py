@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+
 from smelu_tf.pipelines import (
     BadRows,
     Schema,

@@ -12,9 +12,9 @@ from typing import Any
 
 import tensorflow as tf
 import tf_keras
-from smelu_tf.pipelines import Schema, parse_unlabelled
 
 import smelu_tf
+from smelu_tf.pipelines import Schema, parse_unlabelled
 
 from .checkpoints import load_config, load_metrics, load_model
 from .metrics import probability
@@ -111,7 +111,9 @@ def export_saved_model(
         module = ServingModule(model)
         try:
             tf.saved_model.save(
-                module, str(temporary), signatures=module.signature_functions
+                module,
+                str(temporary),
+                signatures=module.signature_functions,
             )
         except tf.errors.OpError as error:
             raise OSError(f"{target}: could not be written: {error.message}") from None

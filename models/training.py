@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tensorflow as tf
+
 from smelu_tf.pipelines import (
     BadRows,
     bad_row_errors,

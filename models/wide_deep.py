@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from smelu_tf.pipelines import Schema, Transform, raw_columns
 
 import smelu_tf
+from smelu_tf.pipelines import Schema, Transform, raw_columns
 
 from .config import OptimizerConfig, TrainConfig, WideDeepConfig
 from .embeddings import StackedEmbedding

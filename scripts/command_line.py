@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
@@ -17,7 +18,7 @@ from typing import Any, NoReturn
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from absl import app, flags  # noqa: E402
+from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
 _HELP = ("-h", "-help", "--help", "-helpshort", "--helpshort")
@@ -27,10 +28,35 @@ def run(main: Callable[[], None]) -> None:
     """Runs a script's main: exit code 2 and one line for what its user can mend."""
 
     def guarded(_: list[str]) -> None:
+        logging.set_verbosity(logging.WARNING)
         with clean_errors():
+            import_tensorflow()
             main()
 
     app.run(guarded, flags_parser=_parse_flags)
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow without its greetings about the machine.
+
+    They bypass Python and every setting, so standard error is turned away meanwhile;
+    what came is shown should the import fail.
+    """
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as away:
+        os.dup2(away.fileno(), 2)
+        try:
+            import tensorflow
+
+            tensorflow.config.list_physical_devices()
+        except BaseException:
+            away.seek(0)
+            os.write(saved, away.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
 
 
 @contextlib.contextmanager
@@ -58,6 +84,7 @@ def define_config(default: str = "criteo_small") -> Any:
         A function that gives the `TrainConfig` once the flags are parsed.
     """
     with clean_errors():
+        import_tensorflow()
         from smelu_tf.models import PRESETS, TrainConfig
 
         for argument in sys.argv[1:]:
@@ -146,7 +173,9 @@ class ProgressLine:
         if self._first is None:
             self._first = rows
         rate = (rows - self._first) / max(now - self._start, 1e-9)
-        self._text = f"{self._what}: {rows:,} rows, {rate:,.0f} rows/s"
+        self._text = f"{self._what}: {rows:,} rows"
+        if rate:
+            self._text += f", {rate:,.0f} rows/s"
         if self._total > rows and rate:
             self._text += f", {(self._total - rows) / rate:.0f} s left"
         if log_loss is not None:
@@ -170,6 +199,9 @@ def show_figures(figures: Mapping[str, Any], as_json: bool) -> None:
 
 def _parse_flags(argv: list[str]) -> list[str]:
     if any(argument in _HELP for argument in argv[1:]):
+        # Flags defined here belong to the script as much as its own.
+        for flag in flags.FLAGS.flags_by_module_dict().get(__name__, ()):
+            flags.FLAGS.register_key_flag_for_module(argv[0], flag)
         app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
     try:
         rest = flags.FLAGS(argv)

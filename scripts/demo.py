@@ -16,9 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from absl import flags
+
 import command_line
 import isolation
-from absl import flags
 
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", "demo", "Where everything goes.")
 _NUM_ROWS = flags.DEFINE_integer("num_rows", 400_000, "Rows to generate.")
@@ -71,6 +72,7 @@ def train_and_evaluate(
 ) -> Run:
     """Trains on the first six days and evaluates on the last."""
     import numpy as np
+
     from smelu_tf.models import (
         PRESETS,
         ScoringJob,
@@ -116,6 +118,7 @@ def export_and_score(root: Path, run: Run) -> tuple[Path, float]:
         The version's path and the largest relative difference of a probability.
     """
     import numpy as np
+
     from smelu_tf.models import export_model_dir
 
     version = export_model_dir(root / "model", root / "export")

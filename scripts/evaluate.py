@@ -6,8 +6,9 @@ exported SavedModel. No row is lost or counted twice.
     python scripts/evaluate.py --model=demo/model --data=demo/data/day_6.tsv
 """
 
-import command_line
 from absl import flags
+
+import command_line
 
 _open_job = command_line.define_scoring_flags()
 _JSON = flags.DEFINE_bool("json", False, "Print the figures as JSON.")

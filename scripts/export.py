@@ -6,8 +6,9 @@ needs nothing but TensorFlow where it is served.
     python scripts/export.py --model_dir=demo/model --output_dir=demo/export
 """
 
-import command_line
 from absl import flags
+
+import command_line
 
 _MODEL_DIR = flags.DEFINE_string("model_dir", "demo/model", "The trained model.")
 _OUTPUT_DIR = flags.DEFINE_string(

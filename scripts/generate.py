@@ -9,8 +9,9 @@ normalised entropy of the true click probabilities, which no model can beat.
 
 import dataclasses
 
-import command_line
 from absl import flags
+
+import command_line
 
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", "demo/data", "Where the files go.")
 _NUM_ROWS = flags.DEFINE_integer("num_rows", 400_000, "Rows in all.")

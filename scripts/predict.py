@@ -6,8 +6,9 @@ label, probability and logit (float32). It needs the extra `data` (pyarrow).
     python scripts/predict.py --model=demo/model --data=demo/data/day_6.tsv
 """
 
-import command_line
 from absl import flags
+
+import command_line
 
 _open_job = command_line.define_scoring_flags()
 _OUTPUT = flags.DEFINE_string(

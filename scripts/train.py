@@ -9,8 +9,9 @@ stopped run was.
     python scripts/train.py --model_dir=demo/relu --config.model.activation=relu
 """
 
-import command_line
 from absl import flags
+
+import command_line
 
 _DATA = flags.DEFINE_string(
     "data",

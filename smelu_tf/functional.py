@@ -63,6 +63,8 @@ def smelu(x: Any, beta: Any = 1.0) -> tf.Tensor:
         beta = tf.constant(checked_beta(beta), dtype)
     beta = tf.cast(beta, dtype)
     _check_broadcast(beta, x)
+    if not kernel.wants_gradient():
+        return _forward(x, beta, compiled=False)
     return _smelu(x, beta, is_constant, kernel.should_compile(x))
 
 

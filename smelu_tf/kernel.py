@@ -55,6 +55,15 @@ def get_kernel() -> KernelPolicy:
     return _policy
 
 
+def wants_gradient() -> bool:
+    """Whether the custom gradient is to be put in, by the policy in force.
+
+    Where nobody records a gradient, plain ops do: TensorFlow can differentiate them
+    too should it come to that, and a saved model holds no custom gradients.
+    """
+    return _policy != "auto" or _is_recording()
+
+
 def should_compile(x: tf.Tensor) -> bool:
     """Whether the passes over x are to be compiled, by the policy in force."""
     if _policy != "auto":

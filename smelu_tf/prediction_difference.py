@@ -52,8 +52,7 @@ def prediction_difference(predictions: Any, weights: Any = None) -> float:
         )
     if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w > 0):
         raise ValueError(
-            "weights: expected finite values of 0 or more, not all 0, "
-            "received others."
+            "weights: expected finite values of 0 or more, not all 0, received others."
         )
     pairs = [
         np.average(_relative_difference(p[i], p[j]), weights=w)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+
 from smelu_tf.models import PRESETS, TrainConfig, WideDeepConfig
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from smelu_tf.models.embeddings import StackedEmbedding
 
 

@@ -10,6 +10,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from smelu_tf.models import (
     DataConfig,
     Scorer,
@@ -148,6 +149,38 @@ def test_a_line_of_another_length_is_refused_with_its_row(exported):
 def test_no_compiled_kernel_is_in_the_export(exported):
     _, version = exported
     assert b"_XlaMustCompile" not in (version / "saved_model.pb").read_bytes()
+
+
+def test_loading_warns_of_no_custom_gradients(exported, caplog):
+    tf.saved_model.load(str(exported[1]))
+    assert "custom gradient" not in caplog.text
+
+
+def test_gradients_of_a_loaded_model_are_finite_differences(exported, criteo_dir):
+    model_dir, version = exported
+    loaded = tf.saved_model.load(str(version))
+    signature = loaded.signatures["serving_default"]
+    raw = next(iter(read_raw_text(criteo_dir / "day_6.tsv", CRITEO)))
+    raw = {name: raw[name][:64] for name in CRITEO.feature_fields}
+    # I5 is log1p of large numbers; a step of 1 % moves no binned id of most rows.
+    steps = [tf.identity(raw["I5"]) * factor for factor in (1.0, 1.01, 0.99)]
+    with tf.GradientTape() as tape:
+        tape.watch(steps[0])
+        logit = signature(**{**raw, "I5": steps[0]})["logit"]
+    gradient = tape.gradient(logit, steps[0]).numpy()
+    upper, lower = (
+        signature(**{**raw, "I5": step})["logit"].numpy().astype(np.float64)
+        for step in steps[1:]
+    )
+    transform = Scorer.load(model_dir).transform
+    ids = [transform({**raw, "I5": step})["ids"].numpy() for step in steps]
+    value = raw["I5"].numpy()
+    smooth = (value > 100) & np.all((ids[1] == ids[0]) & (ids[2] == ids[0]), axis=1)
+    assert smooth.sum() > 10
+    expected = (upper - lower)[smooth] / (0.02 * value[smooth])
+    np.testing.assert_allclose(
+        gradient[smooth] * value[smooth], expected * value[smooth], atol=2e-4
+    )
 
 
 def test_schema_and_model_card_travel_along(exported):

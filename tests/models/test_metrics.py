@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from smelu_tf.models import BinaryMetrics
 from smelu_tf.models.metrics import probability
 

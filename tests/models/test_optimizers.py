@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+
 from smelu_tf.models import OptimizerConfig, WideDeepOptimizer
 
 

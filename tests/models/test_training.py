@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from smelu_tf.models import (
     BinaryMetrics,
     DataConfig,

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+
+import smelu_tf
 from smelu_tf.models import WideDeep, WideDeepConfig
 from smelu_tf.models.wide_deep import Wide
 from smelu_tf.pipelines import (
@@ -15,8 +17,6 @@ from smelu_tf.pipelines import (
     count_vocabularies,
     raw_columns,
 )
-
-import smelu_tf
 
 SCHEMA = Schema(
     name="ads",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from smelu_tf.pipelines import generator
 
 NUM_ROWS = 400_000

@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+
 from smelu_tf.pipelines import CRITEO, Categorical, Label, Numeric, Schema
 
 RATINGS = Schema(

@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from smelu_tf.pipelines import (
     CRITEO,
     BadRowError,

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from smelu_tf.pipelines import (
     CRITEO,
     Categorical,

@@ -7,10 +7,11 @@ import sys
 
 import numpy as np
 import pytest
-import smelu_tf
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import smelu_tf
 from smelu_tf import kernel, smelu
 
 BETAS = (0.01, 0.5, 1.0, 2.0, 30.0)
@@ -260,7 +261,9 @@ def test_vectorized_map_and_unknown_shapes_and_empty_tensors():
         assert y.shape == slope.shape == shape
 
 
-@pytest.mark.parametrize("beta", [-1, -0.5, float("nan"), float("inf"), "1", True, None])
+@pytest.mark.parametrize(
+    "beta", [-1, -0.5, float("nan"), float("inf"), "1", True, None]
+)
 def test_a_beta_that_is_none_is_refused(beta):
     with pytest.raises(ValueError, match="beta: expected a finite number of 0 or more"):
         smelu(tf.zeros([1]), beta)
@@ -300,6 +303,19 @@ def test_get_gives_functions_by_name():
 def test_get_refuses_what_it_does_not_know(name, message):
     with pytest.raises(ValueError, match=message):
         smelu_tf.get(name)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+def test_a_function_traced_without_a_tape_has_right_gradients_too(beta):
+    smelu_tf.set_kernel("auto")
+    traced = tf.function(lambda x: smelu(x, beta))
+    x = tf.constant([-np.inf, -2.0, -0.25, 0.25, 2.0, np.inf])
+    traced(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = traced(x)
+    slope = [0, 0, 0.25, 0.75, 1, 1] if beta else [0, 0, 0, 1, 1, 1]
+    np.testing.assert_array_equal(tape.gradient(y, x), np.array(slope, np.float32))
 
 
 def test_policies():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+
 from smelu_tf import keras_layers, smelu, tf_keras_layers
 
 FLAVOURS = {"keras": (keras, keras_layers), "tf_keras": (tf_keras, tf_keras_layers)}
@@ -82,7 +83,9 @@ def test_training_saving_and_loading(flavour, tmp_path, how, file):
     expected = np.asarray(model.predict(X, verbose=0))
     if file == "saved":
         (model.export if k is keras else model.save)(path)
-        assert b"_XlaMustCompile" not in (tmp_path / file / "saved_model.pb").read_bytes()
+        assert (
+            b"_XlaMustCompile" not in (tmp_path / file / "saved_model.pb").read_bytes()
+        )
         loaded = tf.saved_model.load(path)
         (got,) = loaded.signatures["serving_default"](tf.constant(X)).values()
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
