@@ -2,11 +2,13 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-PIP = $(VENV)/bin/python -m pip --disable-pip-version-check -q install -c constraints.txt
-SOURCES = setup.py constraints.txt
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check -q
+INSTALL = $(PIP) install -c constraints.txt -e
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all install lint wheel clean
+# All targets share one environment, and pip does not lock it.
+.NOTPARALLEL:
 
 help:  ## Lists these commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -22,34 +24,33 @@ test-all: $(VENV)/.test  ## All tests
 
 install: $(VENV)/.dev  ## The developer's environment: every extra
 
-lint: $(VENV)/.dev  ## Style and types
+# mypy cannot follow an editable install into folders of other names than the
+# packages': it gets a tree of links that looks like the wheel.
+lint: $(VENV)/.lint  ## Style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	# From another folder: mypy is to see the installed packages, not the folders.
-	cd docs && ../$(VENV)/bin/mypy --config-file ../pyproject.toml -p smelu_tf
+	@rm -rf build/types && mkdir -p build/types/smelu_tf
+	@ln -s $(addprefix $(CURDIR)/,$(wildcard smelu_tf/*) pipelines models) build/types/smelu_tf
+	$(VENV)/bin/mypy -p smelu_tf
 
-wheel: $(VENV)/.test  ## The distribution, in dist/
-	$(VENV)/bin/python -m pip --disable-pip-version-check wheel -q --no-deps -w dist .
+wheel: $(VENV)/.base  ## The distribution, in dist/
+	@rm -rf build  # setuptools would pack what an earlier build left there
+	$(PIP) wheel --no-deps -w dist .
 
 clean:  ## Removes the environment and what the demo and the builds have made
-	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo build dist *.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache
 
-# Each level adds to the one before, so that `make test` after `make demo` installs
-# only what is missing.
-$(VENV)/.base: $(SOURCES)
+$(VENV)/.base: setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or \
-	  sys.exit("expected Python 3.11 to 3.13, received %d.%d; set PYTHON=…" % v)'
-	@echo "Installing TensorFlow and smelu-tf into $(VENV) (some minutes) …"
-	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) -e .
+	  sys.exit("expected Python 3.11 to 3.13, received %d.%d: make PYTHON=python3.12" % v)'
+	@echo "Installing TensorFlow and smelu-tf into $(VENV) (a minute or some) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.base
-	@echo "Installing what the tests need …"
-	@$(PIP) -e '.[test]'
-	@touch $@
-
-$(VENV)/.dev: $(VENV)/.test
-	@echo "Installing every extra …"
-	@$(PIP) -e '.[dev]'
+# A level is an extra of setup.py. It adds to the base, so that `make test` after
+# `make demo` installs only what is missing.
+$(VENV)/.test $(VENV)/.lint $(VENV)/.dev: $(VENV)/.%: $(VENV)/.base
+	@echo "Installing the extra [$*] into $(VENV) ..."
+	@$(INSTALL) '.[$*]'
 	@touch $@

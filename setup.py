@@ -15,18 +15,21 @@ ROOTS = {
     "smelu_tf.models": "models",
 }
 
+DATA = ["pyarrow>=16"]
 EXTRAS = {
-    "data": ["pyarrow>=16"],
+    "data": DATA,
     "plot": ["matplotlib>=3.8"],
     "tensorboard": ["tensorboard>=2.19"],
     "beam": ["apache-beam>=2.60"],
     "serving": ["tensorflow-serving-api>=2.19"],
-    "tpu-preflight": ["jax>=0.10", "libtpu>=0.0.50"],
+    # The TPU compiler is published for x86-64 alone.
+    "tpu-preflight": ["jax>=0.10", "libtpu>=0.0.50; platform_machine == 'x86_64'"],
     "benchmark": ["deepctr==0.9.4", "tf-smelu==1.0.0"],
     "test": [
+        *DATA,
         "hypothesis>=6.100",
+        "packaging>=24",
         "pandas>=2.2",
-        "pyarrow>=16",
         "pytest>=8",
         "pytest-timeout>=2.3",
         "scikit-learn>=1.5",
@@ -53,11 +56,23 @@ if __name__ == "__main__":
         description="SmeLU for TensorFlow: CTR models whose retrainings agree",
         long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
         long_description_content_type="text/markdown",
-        license="Apache-2.0",
+        license_expression="Apache-2.0",
         license_files=["LICENSE"],
         packages=packages(),
         package_dir=ROOTS,
         package_data={"smelu_tf": ["py.typed"], "smelu_tf.pipelines": ["*.json"]},
+        keywords="smelu ctr recommender reproducibility tensorflow keras",
+        classifiers=[
+            "Development Status :: 4 - Beta",
+            "Intended Audience :: Developers",
+            "Intended Audience :: Science/Research",
+            "Operating System :: POSIX :: Linux",
+            "Programming Language :: Python :: 3.11",
+            "Programming Language :: Python :: 3.12",
+            "Programming Language :: Python :: 3.13",
+            "Topic :: Scientific/Engineering :: Artificial Intelligence",
+            "Typing :: Typed",
+        ],
         python_requires=">=3.11,<3.14",
         install_requires=[
             "absl-py>=2.0",

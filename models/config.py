@@ -173,7 +173,7 @@ def _check(good: bool, name: str, expected: str, received: Any) -> None:
         raise ValueError(f"{name}: expected {expected}, received {received!r}.")
 
 
-def _from_dict(cls: type, values: Any, where: str) -> Any:
+def _from_dict(cls: Any, values: Any, where: str) -> Any:
     if not isinstance(values, Mapping):
         raise ValueError(f"{where or 'config'}: expected keys, received {values!r}.")
     fields = {field.name: field for field in dataclasses.fields(cls)}

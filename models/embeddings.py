@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -35,7 +36,7 @@ class StackedEmbedding(tf_keras.layers.Layer):
         num_ids: Sequence[int],
         dim: int,
         initializer: str | tf_keras.initializers.Initializer = "zeros",
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.num_ids = tuple(int(n) for n in num_ids)

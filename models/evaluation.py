@@ -69,7 +69,7 @@ class Scorer:
         schema = Schema.load(schema_path)
         loaded = tf.saved_model.load(str(path))
         signature = loaded.signatures["serving_default"]
-        names = [column.name for column in (*schema.numeric, *schema.categorical)]
+        names = [column.name for column in schema.columns]
 
         def logit(raw: RawColumns, owner: Any = loaded) -> tf.Tensor:
             # A signature does not keep the object alive that owns its variables,
@@ -179,7 +179,7 @@ def evaluate(
         metrics.update_state(batch.label, scorer.logit(batch.features), batch.weight)
         if progress is not None:
             progress(
-                int(metrics.num_examples), float(metrics.sums[2] / metrics.sums[1])
+                int(metrics.num_examples), float(metrics.log_loss)
             )
     figures = metrics.figures()
     if not figures["num_examples"]:

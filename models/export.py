@@ -20,6 +20,9 @@ from .checkpoints import load_config, load_metrics, load_model
 from .metrics import probability
 from .wide_deep import WideDeep
 
+RawColumns = Mapping[str, tf.Tensor]
+Scores = dict[str, tf.Tensor]
+
 
 class ServingModule(tf.Module):
     """What is saved: the transform's tables, the model's variables, and functions.
@@ -39,26 +42,26 @@ class ServingModule(tf.Module):
         line = tf.TensorSpec([None], tf.string, name="lines")
         columns = raw_specs(schema)
 
-        def score(raw: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        def score(raw: RawColumns) -> Scores:
             logit = tf.reshape(model(transform(raw), training=False), [-1])
             return {"probability": probability(logit), "logit": logit}
 
         @tf.function(input_signature=[columns])
-        def serving_default(raw):
+        def serving_default(raw: RawColumns) -> Scores:
             return score(raw)
 
         @tf.function(input_signature=[line])
-        def predict_lines(lines):
+        def predict_lines(lines: tf.Tensor) -> Scores:
             return score(parse_unlabelled(lines, schema))
 
         @tf.function(
             input_signature=[tf.TensorSpec([None], tf.string, name="examples")]
         )
-        def predict_examples(examples):
+        def predict_examples(examples: tf.Tensor) -> Scores:
             return score(_parse_examples(examples, schema))
 
         @tf.function(input_signature=[line])
-        def transform_lines(lines):
+        def transform_lines(lines: tf.Tensor) -> dict[str, tf.Tensor]:
             return transform(parse_unlabelled(lines, schema))
 
         # Loaded: `loaded.transform_lines(lines)` shows the features behind a score.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
@@ -55,7 +56,7 @@ class BinaryMetrics(tf_keras.metrics.Metric):
             name="histogram", shape=(2, _NUM_BINS), initializer="zeros"
         )
 
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Adds a batch.
 
         Args:
@@ -105,6 +106,11 @@ class BinaryMetrics(tf_keras.metrics.Metric):
     def num_examples(self) -> tf.Tensor:
         """How many examples have been added."""
         return self.sums[0]
+
+    @property
+    def log_loss(self) -> tf.Tensor:
+        """The mean log loss of the examples added."""
+        return self.sums[2] / self.sums[1]
 
     def figures(self) -> dict[str, float | int | None]:
         """The figures as Python numbers, ready for JSON: None where undetermined."""

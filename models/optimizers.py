@@ -105,7 +105,9 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
                 self.add_slot(var, "m")
                 self.add_slot(var, "v")
 
-    def _resource_apply_dense(self, grad, var, apply_state=None):
+    def _resource_apply_dense(
+        self, grad: tf.Tensor, var: tf.Variable, apply_state: Any = None
+    ) -> tf.Operation:
         if _is_wide(var):
             return tf.raw_ops.ResourceApplyFtrlV2(
                 **self._ftrl_arguments(var), grad=grad
@@ -129,7 +131,13 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             use_locking=self._use_locking,
         )
 
-    def _resource_apply_sparse(self, grad, var, indices, apply_state=None):
+    def _resource_apply_sparse(
+        self,
+        grad: tf.Tensor,
+        var: tf.Variable,
+        indices: tf.Tensor,
+        apply_state: Any = None,
+    ) -> tf.Operation:
         """Updates distinct rows; the base class has summed repeated ones."""
         if _is_wide(var):
             return tf.raw_ops.ResourceSparseApplyFtrlV2(
@@ -141,7 +149,9 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             )
         return self._apply_lazy_adam(grad, var, indices)
 
-    def _apply_lazy_adam(self, grad, var, indices):
+    def _apply_lazy_adam(
+        self, grad: tf.Tensor, var: tf.Variable, indices: tf.Tensor
+    ) -> tf.Operation:
         dtype = var.dtype
         power_1, power_2 = self._adam_powers(dtype)
         rate = self._decayed_lr(dtype) * tf.sqrt(1.0 - power_2) / (1.0 - power_1)

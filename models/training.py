@@ -181,4 +181,4 @@ def _report(
                     metadata=_SCALAR,
                 )
     if progress is not None:
-        progress(figures["num_examples"], figures["log_loss"])
+        progress(int(metrics.num_examples), float(metrics.log_loss))

@@ -45,7 +45,7 @@ class Wide(tf_keras.layers.Layer):
         schema: Schema,
         crosses: Sequence[Sequence[str]] = (),
         cross_buckets: int = 16384,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._radices = dict(zip(schema.id_columns, schema.num_ids, strict=True))
@@ -124,7 +124,7 @@ class Deep(tf_keras.layers.Layer):
         hidden_units: Sequence[int] = (128, 64, 32),
         activation: Any = "smelu:1",
         seed: int = 0,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         seeds = iter(
@@ -198,7 +198,7 @@ class WideDeep(tf_keras.Model):
         schema: Schema,
         config: WideDeepConfig | None = None,
         seed: int = 0,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         config = config or WideDeepConfig()
@@ -237,7 +237,7 @@ class WideDeep(tf_keras.Model):
         optimizer: Any = None,
         loss: Any = None,
         metrics: Any = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         """Keras's `compile` with this model's defaults.
 
@@ -296,7 +296,9 @@ class WideDeep(tf_keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None):
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Any = None
+    ) -> WideDeep:
         """The model of `get_config`'s values, with fresh weights."""
         shape = TrainConfig.from_dict({"model": config["config"]}).model
         schema = Schema.from_dict(config["schema"])

@@ -174,7 +174,7 @@ class Schema:
 
     def __post_init__(self) -> None:
         named = [self.label.name, *([self.weight] if self.weight else [])]
-        named += [column.name for column in (*self.numeric, *self.categorical)]
+        named += [column.name for column in self.columns]
         if not self.fields:
             object.__setattr__(self, "fields", tuple(named))
         for what, names in (("columns", named), ("fields", self.fields)):
@@ -199,6 +199,11 @@ class Schema:
             raise ValueError(
                 f"schema {self.name}: expected at least one column, received none."
             )
+
+    @property
+    def columns(self) -> tuple[Numeric | Categorical, ...]:
+        """The feature columns: the numeric ones, then the categorical ones."""
+        return (*self.numeric, *self.categorical)
 
     @property
     def binned(self) -> tuple[Numeric, ...]:
@@ -240,7 +245,7 @@ class Schema:
             return self.label.pattern
         if field == self.weight:
             return _NON_NEGATIVE
-        for column in (*self.numeric, *self.categorical):
+        for column in self.columns:
             if column.name == field and column.pattern:
                 missing = f"|{re.escape(self.missing)}" if self.missing else ""
                 return f"(?:{column.pattern}{missing})?"

@@ -13,8 +13,9 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -154,7 +155,7 @@ def read_text(
     schema: Schema,
     batch_size: int,
     *,
-    transform: Transform | None = None,
+    transform: Callable[[dict[str, tf.Tensor]], Any] | None = None,
     bad_rows: BadRows | None = None,
 ) -> tf.data.Dataset:
     """Reads text files into batches, in the order of files and lines.
@@ -163,7 +164,8 @@ def read_text(
         files: paths or glob patterns, as `expand_files` takes them.
         schema: the schema, its vocabularies counted.
         batch_size: rows a batch; the last one may have fewer.
-        transform: the schema's transform, if there is one already.
+        transform: what makes features of raw columns; by default the schema's
+            transform.
         bad_rows: what becomes of rows that do not parse; by default the first is an
             error.
 
@@ -196,7 +198,7 @@ def read_raw_text(
     schema: Schema,
     *,
     bad_rows: BadRows | None = None,
-    then=lambda raw: raw,
+    then: Callable[[dict[str, tf.Tensor]], Any] = lambda raw: raw,
 ) -> tf.data.Dataset:
     """Reads text files into raw columns, some thousand rows at a time.
 
@@ -219,7 +221,7 @@ def read_raw_text(
         return chunks.map(lambda index, lines: (path, 1 + index * _CHUNK, lines))
 
     @tf.autograph.experimental.do_not_convert
-    def parse(path: tf.Tensor, first: tf.Tensor, lines: tf.Tensor):
+    def parse(path: tf.Tensor, first: tf.Tensor, lines: tf.Tensor) -> Any:
         good = tf.strings.regex_full_match(lines, line_pattern)
 
         def drop_bad() -> tf.Tensor:

@@ -131,7 +131,7 @@ def raw_columns(data: Mapping[str, Any], schema: Schema) -> dict[str, np.ndarray
         ValueError: a column is absent, is not one-dimensional, differs in length
             from the others, or holds a numeric value that is none.
     """
-    names = [column.name for column in (*schema.numeric, *schema.categorical)]
+    names = [column.name for column in schema.columns]
     absent = [name for name in names if name not in data]
     if absent:
         raise ValueError(

@@ -39,7 +39,8 @@ def count_vocabularies(
     counters: dict[str, Counter[bytes]] = {
         column.name: Counter() for column in schema.categorical if column.min_count
     }
-    for chunk in [data] if whole else data:
+    chunks: Iterable[Any] = [data] if whole else data
+    for chunk in chunks:
         for name, counter in counters.items():
             counter.update(text_values(chunk[name]).tolist())
     return dataclasses.replace(

@@ -22,16 +22,21 @@ def run_with_tensorflow_only(
 
     Returns:
         Its standard output.
+
+    Raises:
+        ChildProcessError: it failed; with what it wrote to standard error.
     """
     link_requirements("tensorflow", folder)
     # -S: no site-packages; -P: nor the script's folder. Only `folder` is left.
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-S", "-P", *arguments],
         env={**os.environ, "PYTHONPATH": str(folder.resolve())},
         input=stdin,
-        stdout=subprocess.PIPE,
-        check=True,
-    ).stdout
+        capture_output=True,
+    )
+    if done.returncode:
+        raise ChildProcessError(done.stderr.decode(errors="replace"))
+    return done.stdout
 
 
 def link_requirements(name: str, folder: Path) -> None:

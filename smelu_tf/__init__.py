@@ -15,7 +15,7 @@ from .prediction_difference import prediction_difference
 if _tf.keras.Model.__module__.partition(".")[0] == "tf_keras":
     from .tf_keras_layers import SmeLU
 else:
-    from .keras_layers import SmeLU  # type: ignore[assignment]
+    from .keras_layers import SmeLU
 
 __version__ = "0.1.0"
 

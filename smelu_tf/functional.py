@@ -24,6 +24,9 @@ from . import kernel
 
 Activation = Callable[[tf.Tensor], tf.Tensor]
 
+_Gradients = tuple[tf.Tensor | None, ...]
+_WithGradient = tuple[tf.Tensor, Callable[[tf.Tensor], _Gradients]]
+
 
 def smelu(x: Any, beta: Any = 1.0) -> tf.Tensor:
     """Smooth ReLU: 0 left of -beta, x right of beta, a parabola between.
@@ -166,21 +169,21 @@ def _smelu(
     """
 
     @tf.custom_gradient
-    def first_order(x: tf.Tensor, beta: tf.Tensor):
+    def first_order(x: tf.Tensor, beta: tf.Tensor) -> _WithGradient:
         # A tape goes on recording in here: stopped, the compiled pass is not
         # differentiated, and hands out its output only.
         y = _forward(tf.stop_gradient(x), tf.stop_gradient(beta), compiled=compiled)
 
-        def gradient(dy: tf.Tensor):
+        def gradient(dy: tf.Tensor) -> _Gradients:
             return _gradient(dy, y, beta, is_constant, compiled)
 
         return y, gradient
 
     @tf.custom_gradient
-    def second_order(x: tf.Tensor, beta: tf.Tensor):
+    def second_order(x: tf.Tensor, beta: tf.Tensor) -> _WithGradient:
         y = first_order(x, beta)
 
-        def gradient(dy: tf.Tensor):
+        def gradient(dy: tf.Tensor) -> _Gradients:
             return _gradient(dy, y, beta, is_constant, compiled)
 
         return y, gradient
@@ -190,14 +193,14 @@ def _smelu(
 
 def _gradient(
     dy: tf.Tensor, y: tf.Tensor, beta: tf.Tensor, is_constant: bool, compiled: bool
-) -> tuple[tf.Tensor, tf.Tensor | None]:
+) -> _Gradients:
     """The gradients in x and in beta, themselves differentiable."""
 
     @tf.custom_gradient
-    def in_x(dy: tf.Tensor, y: tf.Tensor, beta: tf.Tensor):
+    def in_x(dy: tf.Tensor, y: tf.Tensor, beta: tf.Tensor) -> _WithGradient:
         stopped = [tf.stop_gradient(tensor) for tensor in (dy, y, beta)]
 
-        def gradient(upstream: tf.Tensor):
+        def gradient(upstream: tf.Tensor) -> _Gradients:
             r, dr_dy, dr_dbeta = _slope_derivatives(y, beta)
             upstream = tf.cast(upstream, beta.dtype)
             product = upstream * tf.cast(dy, beta.dtype)
@@ -210,10 +213,10 @@ def _gradient(
         return _times_slope(*stopped, compiled=compiled), gradient
 
     @tf.custom_gradient
-    def in_beta(dy: tf.Tensor, y: tf.Tensor, beta: tf.Tensor):
+    def in_beta(dy: tf.Tensor, y: tf.Tensor, beta: tf.Tensor) -> _WithGradient:
         stopped = [tf.stop_gradient(tensor) for tensor in (dy, y, beta)]
 
-        def gradient(upstream: tf.Tensor):
+        def gradient(upstream: tf.Tensor) -> _Gradients:
             r, dr_dy, dr_dbeta = _slope_derivatives(y, beta)
             upstream = tf.cast(upstream, beta.dtype)
             product = upstream * tf.cast(dy, beta.dtype) * (1 - 2 * r)
@@ -232,7 +235,7 @@ def _gradient(
     return in_x(dy, y, beta), _sum_to(in_beta_everywhere, beta)
 
 
-def _slope_derivatives(y: tf.Tensor, beta: tf.Tensor):
+def _slope_derivatives(y: tf.Tensor, beta: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """r, and its derivatives in y and in beta, which are 0 outside the transition."""
     r = _slope_value(tf.cast(y, beta.dtype), beta)
     inside = (r > 0) & (r < 1)
