@@ -43,7 +43,7 @@ clean:  ## Removes the environment and what the demo and the builds have made
 $(VENV)/.base: setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or \
 	  sys.exit("expected Python 3.11 to 3.13, received %d.%d: make PYTHON=python3.12" % v)'
-	@echo "Installing TensorFlow and smelu-tf into $(VENV) (a minute or some) ..."
+	@echo "Installing TensorFlow and smelu-tf into $(VENV) (a minute or two) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(INSTALL) .
 	@touch $@

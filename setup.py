@@ -32,6 +32,7 @@ EXTRAS = {
         "pandas>=2.2",
         "pytest>=8",
         "pytest-timeout>=2.3",
+        "pytest-xdist>=3.6",
         "scikit-learn>=1.5",
         "setuptools>=77",
     ],

@@ -6,6 +6,7 @@ import math
 import os
 import resource
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,11 +47,10 @@ def lines_of(path) -> list[bytes]:
     return [line.partition(b"\t")[2] for line in path.read_bytes().splitlines()]
 
 
-def real_or_generated(criteo_dir):
-    """The generated last day and, where the variable names them, real rows."""
-    files = [criteo_dir / "day_6.tsv"]
+def labelled_files(criteo_dir) -> list[Path]:
+    """12,000 generated rows and, where the variable names them, real ones."""
     real = os.environ.get("SMELU_TF_REAL_CRITEO")
-    return files + ([type(files[0])(real)] if real else [])
+    return [*sorted(criteo_dir.glob("day_[3-6].tsv")), *([Path(real)] if real else [])]
 
 
 def test_ids_numerics_and_scores_equal_the_model_s_own(exported, criteo_dir):
@@ -58,7 +58,7 @@ def test_ids_numerics_and_scores_equal_the_model_s_own(exported, criteo_dir):
     scorer = Scorer.load(model_dir)
     loaded = tf.saved_model.load(str(version))
     predict_lines = loaded.signatures["predict_lines"]
-    for path in real_or_generated(criteo_dir):
+    for path in labelled_files(criteo_dir):
         lines = lines_of(path)
         batches = read_text(path, scorer.schema, 1000, transform=scorer.transform)
         own = list(predict(scorer, batches))
