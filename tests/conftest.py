@@ -4,7 +4,7 @@ import os
 
 # Before TensorFlow is first imported, by whichever test module comes first:
 # smelu_tf.models needs tf-keras, and TensorFlow need not list its devices.
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from pathlib import Path  # noqa: E402

@@ -1,6 +1,9 @@
 """The floors: smelu_tf and pipelines < models < scripts, and no circles."""
 
 import ast
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +16,9 @@ FOLDERS = {
     "smelu_tf.models": "models",
     "scripts": "scripts",
 }
+# First parts of names that mean this project. `models` and `pipelines` are found only
+# from the repo's root: nothing may be imported by these names.
+TOP = {"smelu_tf", "scripts", "models", "pipelines"}
 # What the modules of a package may import of this project, besides their own.
 BELOW = {
     "smelu_tf": set(),
@@ -34,20 +40,24 @@ def modules(root: Path) -> dict[str, Path]:
 
 
 def package_of(module: str) -> str:
-    """The package of FOLDERS that a module is in."""
+    """The package of FOLDERS that a module is in; the name of any other's folder."""
     return max(
-        (p for p in FOLDERS if module == p or module.startswith(p + ".")), key=len
+        (p for p in FOLDERS if module == p or module.startswith(p + ".")),
+        key=len,
+        default=module.partition(".")[0],
     )
 
 
 def imports(module: str, path: Path, known: set[str]):
-    """Yields (imported module of the project, relative?, at module level?)."""
-    tree = ast.parse(path.read_text())
+    """Yields (imported module of the project, relative?, run on import?)."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    # What a function imports, or a type checker alone, is not run on import.
     inside = {
         child
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for child in ast.walk(function)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        for child in ast.walk(node)
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -66,7 +76,7 @@ def imports(module: str, path: Path, known: set[str]):
         for name in names:
             if module.startswith("scripts") and f"scripts.{name}" in known:
                 name = f"scripts.{name}"
-            if name in known or name.partition(".")[0] == "smelu_tf":
+            if name in known or name.partition(".")[0] in TOP:
                 yield name, relative, node not in inside
 
 
@@ -88,7 +98,7 @@ def violations(root: Path) -> list[str]:
 
 
 def circle(root: Path) -> list[str]:
-    """A circle among the modules' imports at module level, if there is one."""
+    """A circle among the imports that are run on import, if there is one."""
     known = modules(root)
     graph = {
         module: {
@@ -142,6 +152,8 @@ def test_every_module_is_looked_at():
         ("models/a.py", "from scripts import b", "not below"),
         ("models/a.py", "import smelu_tf.models.b", "by full name"),
         ("models/a.py", "from ..pipelines import b", "relatively"),
+        ("models/a.py", "from pipelines import b", "not below"),
+        ("scripts/a.py", "import models.b", "not below"),
     ],
 )
 def test_a_violation_would_be_found(tmp_path, file, text, message):
@@ -160,8 +172,33 @@ def test_a_circle_would_be_found(tmp_path):
     (tmp_path / "models" / "a.py").write_text("from . import b")
     (tmp_path / "models" / "b.py").write_text("from .a import x")
     assert len(circle(tmp_path)) == 3
-    (tmp_path / "models" / "b.py").write_text("def f():\n    from .a import x")
-    assert circle(tmp_path) == []
+    for text in ("def f():", "if TYPE_CHECKING:"):
+        (tmp_path / "models" / "b.py").write_text(f"{text}\n    from .a import x")
+        assert circle(tmp_path) == []
+
+
+@pytest.mark.parametrize("legacy", ["0", "1"])
+def test_smelu_tf_loads_no_keras_but_tensorflow_s_and_no_recommenders(legacy):
+    code = """
+import json, sys
+def loaded():
+    names = {name.partition(".")[0] for name in sys.modules}
+    return sorted(names & {"keras", "tf_keras", "tensorflow_recommenders"})
+import tensorflow as tf
+tf.keras.Model  # TensorFlow loads its Keras when it is first named
+before = loaded()
+import smelu_tf
+print(json.dumps([before, loaded()]))
+"""
+    output = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "TF_USE_LEGACY_KERAS": legacy},
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+    before, after = json.loads(output)
+    assert after == before
+    assert "tensorflow_recommenders" not in after
 
 
 def test_this_python_is_one_that_the_project_supports():

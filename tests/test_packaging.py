@@ -1,5 +1,6 @@
 """setup.py: the wheel holds every module and data file of the tree, and no more."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = {
@@ -14,15 +17,14 @@ FOLDERS = {
     "smelu_tf/pipelines": "pipelines",
     "smelu_tf/models": "models",
 }
-DATA = {".json", ".typed"}
 
 
-def tracked_files() -> set[str]:
+def expected_files() -> set[str]:
     """What the wheel must hold, by its path there."""
     expected = set()
     for target, folder in FOLDERS.items():
         for path in (ROOT / folder).rglob("*"):
-            if path.suffix == ".py" or path.suffix in DATA or path.name == "py.typed":
+            if path.is_file() and "__pycache__" not in path.parts:
                 expected.add(f"{target}/{path.relative_to(ROOT / folder).as_posix()}")
     return expected
 
@@ -60,16 +62,47 @@ def test_the_package_list_is_the_tree_s():
     ).stdout
     expected = {
         Path(name).parent.as_posix().replace("/", ".")
-        for name in tracked_files()
+        for name in expected_files()
         if name.endswith(".py")
     }
-    assert eval(output) == sorted(expected)
+    assert json.loads(output) == sorted(expected)
 
 
 def test_the_wheel_holds_every_file_and_no_other(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     held = {name for name in names if ".dist-info/" not in name}
-    assert held == tracked_files()
+    assert held == expected_files()
+
+
+def test_the_wheel_has_the_version_that_the_package_says(wheel):
+    line = next(
+        line
+        for line in (ROOT / "smelu_tf" / "__init__.py").read_text().splitlines()
+        if line.startswith("__version__")
+    )
+    assert wheel.name.split("-")[1] == line.split('"')[1]
+
+
+def test_every_dependency_is_pinned_within_its_bounds(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [n for n in archive.namelist() if n.endswith("/METADATA")]
+        lines = archive.read(name).decode().partition("\n\n")[0].splitlines()
+    required = [
+        Requirement(line.partition(":")[2])
+        for line in lines
+        if line.startswith("Requires-Dist:")
+    ]
+    pins = {
+        pin.name: pin.specifier
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+        for pin in [Requirement(line)]
+    }
+    assert required
+    for requirement in required:
+        (pin,) = pins[canonicalize_name(requirement.name)]
+        assert pin.operator == "=="
+        assert requirement.specifier.contains(pin.version), requirement
 
 
 def test_the_unpacked_wheel_works_outside_the_repo(wheel, tmp_path):
