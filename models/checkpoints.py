@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from smelu_tf.pipelines import PRESETS, Schema
+from smelu_tf.pipelines import SCHEMAS, Schema, replacing
 
 from .config import TrainConfig
 from .wide_deep import WideDeep
@@ -19,24 +19,14 @@ from .wide_deep import WideDeep
 
 def resolve_schema(name: str) -> Schema:
     """The schema of a preset's name or of a JSON file."""
-    if name in PRESETS:
-        return PRESETS[name]
+    if name in SCHEMAS:
+        return SCHEMAS[name]
     if not os.path.isfile(name):
         raise ValueError(
-            f"data.schema: expected a preset ({', '.join(PRESETS)}) or the path of a "
+            f"data.schema: expected a preset ({', '.join(SCHEMAS)}) or the path of a "
             f"schema's JSON file, received {name!r}."
         )
     return Schema.load(name)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a file under a temporary name, then renames it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def open_model_dir(model_dir: Path, config: TrainConfig, schema: Schema) -> None:
@@ -69,8 +59,8 @@ def open_model_dir(model_dir: Path, config: TrainConfig, schema: Schema) -> None
             "received something else (no config.json)."
         )
     model_dir.mkdir(parents=True, exist_ok=True)
-    write_atomically(model_dir / "schema.json", schema.to_json())
-    write_atomically(model_dir / "config.json", config.to_json())
+    _write_whole(model_dir / "schema.json", schema.to_json())
+    _write_whole(model_dir / "config.json", config.to_json())
 
 
 def load_metrics(model_dir: Path) -> dict[str, Any]:
@@ -83,7 +73,7 @@ def update_metrics(model_dir: Path, **sections: Mapping[str, Any]) -> None:
     """Writes sections (`progressive`, `evaluation`) into metrics.json."""
     metrics = load_metrics(model_dir)
     text = json.dumps({**metrics, **sections}, indent=2) + "\n"
-    write_atomically(model_dir / "metrics.json", text)
+    _write_whole(model_dir / "metrics.json", text)
 
 
 def load_config(model_dir: Path) -> TrainConfig:
@@ -115,6 +105,11 @@ def load_model(model_dir: str | os.PathLike[str]) -> WideDeep:
     status = tf.train.Checkpoint(model=model).restore(newest)
     status.assert_existing_objects_matched().expect_partial()
     return model
+
+
+def _write_whole(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -17,6 +17,7 @@ from smelu_tf.pipelines import (
     estimate_num_rows,
     expand_files,
     read_text,
+    replacing,
 )
 
 from .checkpoints import load_model
@@ -178,9 +179,7 @@ def evaluate(
     for batch in dataset:
         metrics.update_state(batch.label, scorer.logit(batch.features), batch.weight)
         if progress is not None:
-            progress(
-                int(metrics.num_examples), float(metrics.log_loss)
-            )
+            progress(int(metrics.num_examples), float(metrics.log_loss))
     figures = metrics.figures()
     if not figures["num_examples"]:
         raise ValueError("data: expected rows, received none.")
@@ -210,24 +209,20 @@ def write_predictions(
             "writing Parquet: expected the package pyarrow, received none; "
             "pip install 'smelu-tf[data]'"
         ) from None
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
     fields = [(name, pyarrow.float32()) for name in Predictions._fields]
     columns = pyarrow.schema([("row", pyarrow.int64()), *fields])
     num_rows = 0
-    try:
-        with pyarrow.parquet.ParquetWriter(temporary, columns) as writer:
-            for chunk in predictions:
-                rows = np.arange(num_rows, num_rows + len(chunk.label))
-                table = {"row": rows, **chunk._asdict()}
-                writer.write_table(pyarrow.table(table, schema=columns))
-                num_rows += len(rows)
-                if progress is not None:
-                    progress(num_rows)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacing(path) as temporary,
+        pyarrow.parquet.ParquetWriter(temporary, columns) as writer,
+    ):
+        for chunk in predictions:
+            rows = np.arange(num_rows, num_rows + len(chunk.label))
+            table = {"row": rows, **chunk._asdict()}
+            writer.write_table(pyarrow.table(table, schema=columns))
+            num_rows += len(rows)
+            if progress is not None:
+                progress(num_rows)
     return num_rows
 
 

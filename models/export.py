@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import tensorflow as tf
 import tf_keras
 
 import smelu_tf
-from smelu_tf.pipelines import Schema, parse_unlabelled
+from smelu_tf.pipelines import Schema, parse_unlabelled, replacing
 
 from .checkpoints import load_config, load_metrics, load_model
 from .metrics import probability
@@ -108,15 +107,11 @@ def export_saved_model(
     directory.mkdir(parents=True, exist_ok=True)
     versions = [int(p.name) for p in directory.iterdir() if p.name.isdigit()]
     target = directory / str(max(versions, default=0) + 1)
-    temporary = directory / f".{target.name}.tmp"
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        module = ServingModule(model)
+    module = ServingModule(model)
+    with replacing(target) as temporary:
         try:
             tf.saved_model.save(
-                module,
-                str(temporary),
-                signatures=module.signature_functions,
+                module, str(temporary), signatures=module.signature_functions
             )
         except tf.errors.OpError as error:
             raise OSError(f"{target}: could not be written: {error.message}") from None
@@ -136,9 +131,6 @@ def export_saved_model(
         }
         text = json.dumps(card, indent=2) + "\n"
         (extra / "model_card.json").write_text(text, encoding="utf-8")
-        os.rename(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -129,22 +130,23 @@ def _run(
     )
     manager.restore_or_initialize()
     was_finished = bool(finished)
-    writer = tf.summary.create_file_writer(str(model_dir / "tensorboard"))
     train_steps = model.make_train_function()
     iterator = iter(dataset.skip(steps))
     seen = int(metrics.num_examples)
     start, first_row, next_report = time.monotonic(), seen, seen
-    while not finished:
-        try:
-            train_steps(iterator)
-        except tf.errors.OutOfRangeError:
-            finished.assign(True)
-        seen = int(metrics.num_examples)
-        if finished or seen >= next_report:
-            next_report = seen + _REPORT_ROWS
-            _report(writer, metrics, int(steps), progress)
-        # At the interval, and at the end in any case.
-        manager.save(check_interval=not finished)
+    events = tf.summary.create_file_writer(str(model_dir / "tensorboard"))
+    with contextlib.closing(events):
+        while not finished:
+            try:
+                train_steps(iterator)
+            except tf.errors.OutOfRangeError:
+                finished.assign(True)
+            seen = int(metrics.num_examples)
+            if finished or seen >= next_report:
+                next_report = seen + _REPORT_ROWS
+                _report(events, metrics, int(steps), progress)
+            # At the interval, and at the end in any case.
+            manager.save(check_interval=not finished)
     seconds = time.monotonic() - start
     return TrainResult(
         model=model,
@@ -155,7 +157,7 @@ def _run(
 
 
 def _report(
-    writer: tf.summary.SummaryWriter,
+    events: tf.summary.SummaryWriter,
     metrics: BinaryMetrics,
     step: int,
     progress: Progress | None,
@@ -171,7 +173,7 @@ def _report(
             f"step {step}: expected a finite log loss, received none; "
             "the training diverged (a smaller learning rate may help)."
         )
-    with writer.as_default(step=step):
+    with events.as_default(step=step):
         for name in ("log_loss", "normalized_entropy", "auc", "calibration"):
             if figures[name] is not None:
                 # `tf.summary.scalar` needs the package tensorboard; this does not.

@@ -1,14 +1,14 @@
 """Raw logs to `tf.data` batches: schemas, the transform, readers, a generator."""
 
+from .files import expand_files, replacing
 from .generator import GeneratorReport, generate
-from .presets import CRITEO, PRESETS
+from .presets import CRITEO, SCHEMAS
 from .schema import Categorical, Label, Numeric, Schema
 from .text import (
     BadRowError,
     BadRows,
     bad_row_errors,
     estimate_num_rows,
-    expand_files,
     parse_unlabelled,
     read_raw_text,
     read_text,
@@ -18,7 +18,6 @@ from .vocabulary import count_vocabularies
 
 __all__ = [
     "CRITEO",
-    "PRESETS",
     "BadRowError",
     "BadRows",
     "Batch",
@@ -26,6 +25,7 @@ __all__ = [
     "GeneratorReport",
     "Label",
     "Numeric",
+    "SCHEMAS",
     "Schema",
     "Transform",
     "bad_row_errors",
@@ -37,4 +37,5 @@ __all__ = [
     "raw_columns",
     "read_raw_text",
     "read_text",
+    "replacing",
 ]

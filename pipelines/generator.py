@@ -35,7 +35,6 @@ one NumPy on one kind of machine (others may round exp and log differently).
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import json
@@ -44,10 +43,12 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import NormalDist
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from .files import replacing
 
 Array = npt.NDArray[Any]
 
@@ -267,7 +268,7 @@ def generate(
         num_rows: rows over all days.
         seed: rows of another seed are other rows of the same world.
         num_days: the number of files.
-        progress: called with the number of rows written since the last call.
+        progress: called now and then with the number of rows written so far.
 
     Returns:
         The paths and the figures.
@@ -294,8 +295,8 @@ def generate(
         days=tuple(tally.result() for tally in tallies),
         overall=_Tally.merged(tallies).result(),
     )
-    with _replacing(truth_path) as file:
-        file.write(_truth_json(report).encode())
+    with replacing(truth_path) as temporary:
+        temporary.write_text(_truth_json(report), encoding="utf-8")
     return report
 
 
@@ -376,25 +377,15 @@ def _write_day(
 ) -> _Tally:
     """Writes the rows of one day and counts them."""
     tally = _Tally()
-    with _replacing(path) as file:
-        for rows in _chunks(plan, plan.bounds[day], plan.bounds[day + 1]):
+    start, stop = plan.bounds[day], plan.bounds[day + 1]
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        for rows in _chunks(plan, start, stop):
             file.write(rows.to_text())
             tally.add(rows)
+            start += len(rows)
             if progress is not None:
-                progress(len(rows))
+                progress(start)
     return tally
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its name when it is complete and vanishes on an error."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 # ------------------------------------------------------------------------- rows

@@ -18,4 +18,5 @@ times, to be counted (`count_vocabularies`) on the training data; the integers a
 logarithms and, binned, ids besides.
 """
 
-PRESETS: dict[str, Schema] = {"criteo": CRITEO}
+SCHEMAS: dict[str, Schema] = {"criteo": CRITEO}
+"""The schemas by the names that a configuration knows them by."""

@@ -8,7 +8,6 @@ that `decode_csv`, which would fail a whole batch, is only given lines it can re
 from __future__ import annotations
 
 import contextlib
-import glob
 import math
 import os
 import re
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from .files import expand_files
 from .schema import Schema
 from .transform import Batch, Transform
 
@@ -114,32 +114,6 @@ def describe_fault(line: bytes, schema: Schema) -> str:
             what = _EXPECTED.get(_kind(field, schema), "a value of another form")
             return f"field {field}: expected {what}, received {value[:40]!r}."
     return f"expected a row of schema {schema.name}, received {line[:80]!r}."
-
-
-def expand_files(patterns: str | os.PathLike[str] | Sequence[str]) -> list[str]:
-    """The files that glob patterns name, sorted within each pattern.
-
-    Args:
-        patterns: one or more patterns; a string may hold several, with commas
-            between them.
-
-    Raises:
-        ValueError: a pattern names no file, or a file is empty or a folder.
-    """
-    if isinstance(patterns, str | os.PathLike):
-        patterns = os.fspath(patterns).split(",")
-    files: list[str] = []
-    for pattern in patterns:
-        found = sorted(glob.glob(pattern)) or [pattern]
-        for path in found:
-            if not os.path.exists(path):
-                raise ValueError(f"{path}: expected a file, received none.")
-            if os.path.isdir(path):
-                raise ValueError(f"{path}: expected a file, received a folder.")
-            if os.path.getsize(path) == 0:
-                raise ValueError(f"{path}: expected rows, received an empty file.")
-        files += found
-    return files
 
 
 def estimate_num_rows(files: Sequence[str]) -> int:

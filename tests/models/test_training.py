@@ -273,10 +273,10 @@ def test_keras_3_is_refused_in_one_sentence():
 
 def test_tensorboard_events_hold_the_figures(trained):
     _, model_dir = trained
-    (path, *_) = (model_dir / "tensorboard").iterdir()
+    paths = [str(path) for path in (model_dir / "tensorboard").iterdir()]
     tags = {
         value.tag
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+        for record in tf.data.TFRecordDataset(paths).as_numpy_iterator()
         for value in tf.compat.v1.Event.FromString(record).summary.value
     }
     assert "progressive/log_loss" in tags

@@ -406,7 +406,8 @@ def test_days_differ_by_one_row_at_most(tmp_path):
 def test_progress_counts_every_row(tmp_path):
     steps = []
     generator.generate(tmp_path, 20_000, num_days=2, progress=steps.append)
-    assert sum(steps) == 20_000
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 20_000
     assert len(steps) > 2
 
 
@@ -414,12 +415,9 @@ def test_interrupted_run_leaves_nothing_half_written(tmp_path):
     (tmp_path / "truth.json").write_text("{}")
     (tmp_path / "day_1.tsv").write_text("an earlier day")
     (tmp_path / "notes.txt").write_text("mine")
-    written = 0
 
     def interrupt(num_rows):
-        nonlocal written
-        written += num_rows
-        if written > 12_000:
+        if num_rows > 12_000:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

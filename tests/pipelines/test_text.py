@@ -18,7 +18,6 @@ from smelu_tf.pipelines import (
     Schema,
     bad_row_errors,
     estimate_num_rows,
-    expand_files,
     parse_unlabelled,
     read_raw_text,
     read_text,
@@ -238,24 +237,6 @@ def test_a_scored_line_with_another_number_of_fields_names_its_row():
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"expected 39 fields"):
         parse_unlabelled(tf.constant([line, line, line + "\t"]), CRITEO)
     assert parse_unlabelled(tf.constant([], tf.string), CRITEO)["I1"].shape == (0,)
-
-
-@pytest.mark.parametrize("kind", ["missing", "empty", "folder"])
-def test_files_that_cannot_be_read_are_named(tmp_path, kind):
-    path = tmp_path / "day.tsv"
-    if kind == "empty":
-        path.touch()
-    if kind == "folder":
-        path.mkdir()
-    with pytest.raises(ValueError, match=r"day\.tsv: expected .* received"):
-        read_text(path, HASHED, 10)
-
-
-def test_globs_are_sorted_and_commas_separate(tmp_path):
-    for name in ("b1", "b0", "a"):
-        write(tmp_path / name, [GOOD])
-    got = expand_files(f"{tmp_path}/b*,{tmp_path}/a")
-    assert [path[-2:] for path in got] == ["b0", "b1", "/a"]
 
 
 def test_number_of_rows_is_estimated(criteo_dir):
