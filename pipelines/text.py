@@ -241,11 +241,13 @@ def parse_unlabelled(lines: tf.Tensor, schema: Schema) -> dict[str, tf.Tensor]:
     lines = tf.strings.regex_replace(lines, r"\r?\n?$", "")
     fields = tf.strings.split(lines, schema.delimiter)
     received = fields.row_lengths()
-    wrong = tf.where(received != len(names))[:1, 0]
-    expected = f"expected {len(names)} fields a line ({schema.name}); received at row:"
-    check = tf.debugging.Assert(
-        tf.equal(tf.size(wrong), 0), [expected, wrong, tf.gather(received, wrong)]
+    wrong = tf.where(received != len(names))[:1, 0]  # the first one, if any
+    message = tf.strings.format(
+        f"row {{}} of the batch, from 0: expected {len(names)} fields "
+        f"({schema.name}), received {{}}.",
+        (tf.reduce_sum(wrong), tf.reduce_sum(tf.gather(received, wrong))),
     )
+    check = tf.debugging.Assert(tf.equal(tf.size(wrong), 0), [message])
     with tf.control_dependencies([check]):
         columns = tf.reshape(fields.flat_values, [-1, len(names)])
     raw = {}

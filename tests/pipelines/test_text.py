@@ -234,7 +234,8 @@ def test_a_scored_number_that_does_not_parse_is_missing():
 
 def test_a_scored_line_with_another_number_of_fields_names_its_row():
     line = GOOD.partition("\t")[2]
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"expected 39 fields"):
+    message = r"row 2 of the batch, from 0: expected 39 fields \(criteo\), received 40"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         parse_unlabelled(tf.constant([line, line, line + "\t"]), CRITEO)
     assert parse_unlabelled(tf.constant([], tf.string), CRITEO)["I1"].shape == (0,)
 

@@ -106,6 +106,42 @@ def test_lines_are_scored_by_a_process_that_has_only_tensorflow(work, tmp_path):
     np.testing.assert_allclose(served[:, 0], own, rtol=1e-5)
 
 
+def score_lines(model, stdin, cwd):
+    """The exit code, standard output and the last line of standard error."""
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "score_lines.py", model],
+        input=stdin,
+        cwd=cwd,
+        capture_output=True,
+        timeout=TIMEOUT,
+    )
+    return done.returncode, done.stdout, done.stderr.decode().splitlines()[-1]
+
+
+def test_a_line_that_cannot_be_scored_is_named(work):
+    good = b"\t" * 38 + b"\n"
+    model = work / "demo" / "export" / "1"
+    code, out, message = score_lines(model, good * 5000 + b"\t\n" + good, work)
+    assert code == 2
+    assert out.count(b"\n") == 4096  # whole batches before it
+    expected = "line 5001: expected 39 fields (criteo), received 2."
+    assert message == f"score_lines.py: {expected}"
+    code, out, message = score_lines("nothing", good, work)
+    assert (code, out) == (2, b"")
+    assert re.match("score_lines.py: SavedModel file does not exist at: no", message)
+
+
+def test_a_reader_of_scores_may_stop_early(work):
+    command = f"yes '{chr(9) * 38}' | head -20000 | {sys.executable} "
+    command += f"{SCRIPTS / 'score_lines.py'} demo/export/1 | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=work, capture_output=True, timeout=TIMEOUT
+    )
+    assert done.stdout.count(b"\n") == 1
+    assert b"Traceback" not in done.stderr
+    assert b"Exception" not in done.stderr
+
+
 NAMES = sorted(
     path.name
     for path in SCRIPTS.glob("*.py")
