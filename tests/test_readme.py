@@ -1,9 +1,12 @@
 """README.md: its Python runs, its commands and files exist."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,3 +36,50 @@ def test_every_flag_named_exists():
     shell = "".join(blocks("sh"))
     flags = {flag for flag in re.findall(r"--(\w+)[=\s]", shell)}
     assert [flag for flag in flags if f'"{flag}"' not in sources] == []
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A folder in which the demo has run in full, and what it printed."""
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "scripts").symlink_to(ROOT / "scripts")
+    done = subprocess.run(
+        [sys.executable, "scripts/demo.py"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return folder, done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_demo_comes_near_the_best_and_beats_the_wide_part(demo):
+    _, table = demo
+    (line,) = [line for line in table.splitlines() if line.startswith("log loss")]
+    smelu, _, wide, bayes = map(float, line.split()[2:])
+    assert bayes < smelu < 1.1 * bayes
+    assert smelu < wide
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_shell_commands_run_as_they_stand_after_the_demo(demo):
+    folder, _ = demo
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    # The environment is there already, and it may be another one than `.venv`.
+    commands = [line for line in lines if not re.match(r"make |source ", line)]
+    assert len(commands) > 5
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-eu", "-c", "\n".join(commands)],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    scores = done.stdout.splitlines()[-10:]
+    assert all(0 < float(line.split("\t")[0]) < 1 for line in scores)
