@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from .functional import checked_beta, smelu
@@ -12,17 +13,18 @@ from .functional import checked_beta, smelu
 class SmeLUMixin:
     """Smooth ReLU as a layer: 0 left of -beta, x right of beta, a parabola between.
 
-        y = r · max(x, beta · r),   r = clip((x + beta) / (2 · beta), 0, 1)
+        y = x where x > beta, else beta · r²
+        r = clip((x + beta) / (2 · beta), 0, 1)
 
     Args:
-        beta: half-width of the transition, a number ≥ 0; 0 is ReLU.
+        beta: half-width of the transition, a number from 0 to 1e38; 0 is ReLU.
         **kwargs: of the base layer: `name`, `dtype` …
 
     Input shape: any.
     Output shape: the input's.
 
     Raises:
-        ValueError: beta is negative or not finite.
+        ValueError: beta is no number in this range.
 
     Source: Shamir & Lin, arXiv 2202.06499.
 
@@ -33,6 +35,8 @@ class SmeLUMixin:
 
     def __init__(self, beta: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if np.ndim(beta) != 0:
+            raise ValueError(f"beta: expected a single number, received {beta!r}.")
         self.beta = float(checked_beta(beta))
         self.supports_masking = True
 

@@ -2,9 +2,10 @@
 
 SmeLU in the form used here, with r = clip((x + β) / 2β, 0, 1):
 
-    y = r · max(x, β·r),    dy/dx = r,    dy/dβ = r · (1 - r)
+    y = x where x > β, else r · β·r,    dy/dx = r,    dy/dβ = r · (1 - r)
 
-It is exact in both tails, right at ±∞ and at β = 0, where it is ReLU. Since
+It is exact in both tails, right at ±∞ and at β = 0, where it is ReLU; differentiated
+as it stands it is right at the joints too. Since
 r = sqrt(clip(y / β, 0, 1)), the gradient needs the output alone, which the next layer
 keeps anyway: SmeLU costs no more memory than ReLU.
 """
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +24,8 @@ from . import kernel
 
 Activation = Callable[[tf.Tensor], tf.Tensor]
 
+_MAX_BETA = 1e38  # twice as much is a float32 still
+
 _Gradients = tuple[tf.Tensor | None, ...]
 _WithGradient = tuple[tf.Tensor, Callable[[tf.Tensor], _Gradients]]
 
@@ -31,22 +33,23 @@ _WithGradient = tuple[tf.Tensor, Callable[[tf.Tensor], _Gradients]]
 def smelu(x: Any, beta: Any = 1.0) -> tf.Tensor:
     """Smooth ReLU: 0 left of -beta, x right of beta, a parabola between.
 
-        smelu(x) = r · max(x, beta · r),   r = clip((x + beta) / (2 · beta), 0, 1)
+        smelu(x) = x where x > beta, else beta · r²
+        r = clip((x + beta) / (2 · beta), 0, 1)
 
     First and second derivatives are right in x and in beta.
 
     Args:
         x: a floating-point tensor of any shape.
-        beta: half-width of the transition, ≥ 0, a number or a tensor that broadcasts
-            to x's shape (one value a channel, say); 0 is ReLU. It has a meaning only
-            relative to the scale of x.
+        beta: half-width of the transition, from 0 to 1e38, a number or a tensor that
+            broadcasts to x's shape (one value a channel, say); 0 is ReLU. It has a
+            meaning only relative to the scale of x.
 
     Returns:
         A tensor of x's shape and dtype. NaN stays NaN; -inf gives 0, +inf +inf.
 
     Raises:
-        ValueError: beta is a number that is negative or not finite, x is not
-            floating-point, or beta does not broadcast to x's shape.
+        ValueError: beta is a number out of range or none, x is not floating-point, or
+            beta does not broadcast to x's shape.
 
     Source: Shamir & Lin, arXiv 2202.06499.
 
@@ -113,13 +116,14 @@ def get(identifier: str | Activation) -> Activation:
 
 
 def checked_beta(beta: Any) -> Any:
-    """A Python or NumPy beta, once it is known to be finite and not negative."""
+    """A Python or NumPy beta, once it is known to be a number from 0 to 1e38."""
     values = tf.nest.flatten(beta.tolist() if hasattr(beta, "tolist") else beta)
     for value in values:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or value < 0:
+        if not number or not 0 <= value <= _MAX_BETA:
             raise ValueError(
-                f"beta: expected a finite number of 0 or more, received {value!r}."
+                f"beta: expected a finite number of 0 or more, at most {_MAX_BETA:g}, "
+                f"received {value!r}."
             )
     return beta
 
@@ -143,8 +147,12 @@ def _tiny(dtype: tf.DType) -> float:
 
 
 def _value(x: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-    r = tf.clip_by_value((x + beta) / tf.maximum(2 * beta, _tiny(x.dtype)), 0, 1)
-    return r * tf.maximum(x, beta * r)
+    # x is clipped, not r: the quotient stays finite, and so does its derivative.
+    inside = tf.minimum(tf.maximum(x, -beta), beta)
+    r = (inside + beta) / tf.maximum(2 * beta, _tiny(x.dtype))
+    # Not r * max(x, beta * r): where both are equal, at x = beta, TensorFlow would
+    # give the maximum's gradient to one of them and r's besides.
+    return tf.where(x > beta, x, r * (beta * r))
 
 
 def _slope_value(y: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:

@@ -262,7 +262,7 @@ def test_vectorized_map_and_unknown_shapes_and_empty_tensors():
 
 
 @pytest.mark.parametrize(
-    "beta", [-1, -0.5, float("nan"), float("inf"), "1", True, None]
+    "beta", [-1, -0.5, float("nan"), float("inf"), 2e38, "1", True, None]
 )
 def test_a_beta_that_is_none_is_refused(beta):
     with pytest.raises(ValueError, match="beta: expected a finite number of 0 or more"):
@@ -308,14 +308,37 @@ def test_get_refuses_what_it_does_not_know(name, message):
 @pytest.mark.parametrize("beta", [0.0, 0.5])
 def test_a_function_traced_without_a_tape_has_right_gradients_too(beta):
     smelu_tf.set_kernel("auto")
-    traced = tf.function(lambda x: smelu(x, beta))
-    x = tf.constant([-np.inf, -2.0, -0.25, 0.25, 2.0, np.inf])
-    traced(x)
+    traced = tf.function(smelu)
+    x = tf.constant([-np.inf, -2.0, -0.5, -0.25, 0.25, 0.5, 2.0, np.inf])
+    width = tf.fill(x.shape, beta)
+    traced(x, width)
     with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = traced(x)
-    slope = [0, 0, 0.25, 0.75, 1, 1] if beta else [0, 0, 0, 1, 1, 1]
-    np.testing.assert_array_equal(tape.gradient(y, x), np.array(slope, np.float32))
+        tape.watch([x, width])
+        y = traced(x, width)
+    slope = [0, 0, 0, 0.25, 0.75, 1, 1, 1] if beta else [0, 0, 0, 0, 1, 1, 1, 1]
+    in_x, in_width = tape.gradient(y, [x, width])
+    np.testing.assert_array_equal(in_x, np.array(slope, np.float32))
+    np.testing.assert_array_equal(in_width, np.multiply(slope, np.subtract(1, slope)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("beta", [0.0, 0.25, 1.0, 3.0])
+def test_plain_ops_differentiated_as_they_stand_are_right_at_the_joints(dtype, beta):
+    smelu_tf.set_kernel("auto")
+
+    @tf.function
+    def slope(x):  # symbolic gradients: no tape, so no custom gradient
+        return tf.gradients(smelu(x, beta), x)[0]
+
+    x = tf.constant([-beta - 1, -beta, beta, beta + 1], dtype)
+    expected = [0, 0, 1, 1] if beta else [0, 0, 0, 1]
+    np.testing.assert_array_equal(tf.cast(slope(x), tf.float32), expected)
+
+
+def test_the_widest_transition_stays_finite():
+    x = tf.constant([-3e38, -1e38, 0.0, 1e38, 3e38])
+    expected = _ref_smelu(x.numpy(), np.float64(np.float32(1e38)))
+    np.testing.assert_allclose(smelu(x, 1e38), expected, rtol=1e-6)
 
 
 def test_policies():
