@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from smelu_tf.pipelines import SCHEMAS, Schema, replacing
+from smelu_tf.pipelines import SCHEMAS, Schema
+from smelu_tf.pipelines.dataclass_json import load_json
+from smelu_tf.pipelines.files import reading, replacing, writing
 
 from .config import TrainConfig
 from .wide_deep import WideDeep
@@ -29,8 +34,12 @@ def resolve_schema(name: str) -> Schema:
     return Schema.load(name)
 
 
-def open_model_dir(model_dir: Path, config: TrainConfig, schema: Schema) -> None:
+def open_model_dir(model_dir: Path, config: TrainConfig, schema: Schema) -> bool:
     """Makes a model_dir, or checks that it is this run's.
+
+    Returns:
+        Whether it was made: there was none, or one that was left before anything
+        had begun.
 
     Raises:
         ValueError: it holds a run of another configuration or another schema, or
@@ -52,21 +61,46 @@ def open_model_dir(model_dir: Path, config: TrainConfig, schema: Schema) -> None
                 f"received {received}: other columns, or vocabularies counted on other "
                 "data; choose another model_dir."
             )
-        return
-    if model_dir.exists() and (not model_dir.is_dir() or any(model_dir.iterdir())):
+        load_metrics(model_dir)
+        return False
+    if model_dir.exists() and not _is_unused(model_dir):
         raise ValueError(
             f"{model_dir}: expected a new or empty folder or a model_dir, "
             "received something else (no config.json)."
         )
     model_dir.mkdir(parents=True, exist_ok=True)
-    _write_whole(model_dir / "schema.json", schema.to_json())
-    _write_whole(model_dir / "config.json", config.to_json())
+    try:
+        _write_whole(model_dir / "schema.json", schema.to_json())
+        _write_whole(model_dir / "config.json", config.to_json())
+    except OSError:
+        discard(model_dir)
+        raise
+    return True
+
+
+def discard(model_dir: Path) -> None:
+    """Removes a model_dir of which nothing came, where it may be removed."""
+    for path in model_dir.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    with contextlib.suppress(OSError):  # a mount point, say
+        model_dir.rmdir()
+
+
+def _is_unused(folder: Path) -> bool:
+    """Whether a folder is empty but for what a run killed at its start leaves."""
+    leftover = re.compile(r"schema\.json|\.(schema|config)\.json\.\d+\.partial")
+    return folder.is_dir() and all(
+        leftover.fullmatch(path.name) for path in folder.iterdir()
+    )
 
 
 def load_metrics(model_dir: Path) -> dict[str, Any]:
     """What metrics.json holds; nothing where there is none yet."""
     path = model_dir / "metrics.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return load_json(path) if path.exists() else {}
 
 
 def update_metrics(model_dir: Path, **sections: Mapping[str, Any]) -> None:
@@ -86,24 +120,66 @@ def load_config(model_dir: Path) -> TrainConfig:
     return TrainConfig.load(path)
 
 
+def restore(checkpoint: tf.train.Checkpoint, model_dir: Path) -> bool:
+    """Restores the newest checkpoint of a model_dir; returns whether there is one.
+
+    Raises:
+        ValueError: it cannot be read, or belongs to another model.
+    """
+    folder = model_dir / "checkpoints"
+    expected = "a checkpoint of this model"
+    with reading(folder, expected):
+        newest = tf.train.latest_checkpoint(folder)
+    if newest is None:
+        left = sorted(path.name for path in folder.glob("ckpt-*"))
+        if left:
+            raise ValueError(
+                f"{folder / 'checkpoint'}: expected a file that names the newest "
+                f"checkpoint, received none that does (there is {left[-1]})."
+            )
+        return False
+    with reading(newest, expected):
+        status = checkpoint.restore(newest)
+        try:
+            # What a model to be scored has not, an optimizer say, stays unread.
+            status.assert_existing_objects_matched().expect_partial()
+        except AssertionError:
+            raise ValueError(
+                f"{newest}: expected {expected}, received another's."
+            ) from None
+    return True
+
+
+def save(manager: tf.train.CheckpointManager, at_interval: bool) -> None:
+    """Saves a checkpoint, at its manager's interval or in any case.
+
+    Raises:
+        OSError: no space, or no right to write; nothing half-written is left.
+    """
+    try:
+        with writing(manager.directory):
+            manager.save(check_interval=at_interval)
+    except OSError:
+        for left in Path(manager.directory).glob("*_temp"):
+            shutil.rmtree(left)
+        raise
+
+
 def load_model(model_dir: str | os.PathLike[str]) -> WideDeep:
     """The model of a model_dir with the weights of its newest checkpoint.
 
     Raises:
-        ValueError: no model_dir there, or no checkpoint in it.
+        ValueError: no model_dir there, or no checkpoint that can be read in it.
     """
     model_dir = Path(model_dir)
     config = load_config(model_dir)
     schema = Schema.load(model_dir / "schema.json")
-    newest = tf.train.latest_checkpoint(model_dir / "checkpoints")
-    if newest is None:
+    model = WideDeep(schema, config.model, config.train.seed)
+    if not restore(tf.train.Checkpoint(model=model), model_dir):
         raise ValueError(
             f"{model_dir}: expected a checkpoint, received none: "
             "the training has not come that far."
         )
-    model = WideDeep(schema, config.model, config.train.seed)
-    status = tf.train.Checkpoint(model=model).restore(newest)
-    status.assert_existing_objects_matched().expect_partial()
     return model
 
 

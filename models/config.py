@@ -3,7 +3,6 @@
 # No `from __future__ import annotations` here: ml_collections reads the fields'
 # types to parse overrides such as --config.optimizer.learning_rate=0.002.
 import dataclasses
-import difflib
 import json
 import math
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import smelu_tf
+from smelu_tf.pipelines.dataclass_json import from_json_values, load_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +47,21 @@ class WideDeepConfig:
     embedding_dim: int = 8
     hidden_units: tuple[int, ...] = (128, 64, 32)
     activation: str = "smelu:1"
+
+    def validate(self) -> None:
+        """Raises a ValueError that names the first field with an impossible value."""
+        _check(self.wide or self.deep, "model.wide or model.deep", "true", False)
+        crosses = self.crosses
+        good = isinstance(crosses, tuple) and all(isinstance(c, str) for c in crosses)
+        _check(good, "model.crosses", "a tuple of texts", crosses)
+        units = self.hidden_units
+        good = bool(units) and all(isinstance(n, int) and n > 0 for n in units)
+        _check(good, "model.hidden_units", "positive integers", units)
+        for name in ("embedding_dim", "cross_buckets"):
+            value = getattr(self, name)
+            _check(value >= 1, f"model.{name}", "an integer of 1 or more", value)
+        if isinstance(self.activation, str):
+            smelu_tf.get(self.activation)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,15 +135,13 @@ class TrainConfig:
 
     def validate(self) -> None:
         """Raises a ValueError that names the first field with an impossible value."""
-        model, optimizer, train = self.model, self.optimizer, self.train
-        _check(model.wide or model.deep, "model.wide or model.deep", "true", False)
+        optimizer, train = self.optimizer, self.train
+        self.model.validate()
         if optimizer.name not in ("adam", "adagrad"):
             _check(False, "optimizer.name", "adam or adagrad", optimizer.name)
         positive_integers = {
             "data.batch_size": self.data.batch_size,
             "eval.batch_size": self.eval.batch_size,
-            "model.embedding_dim": model.embedding_dim,
-            "model.cross_buckets": model.cross_buckets,
             "train.checkpoint_steps": train.checkpoint_steps,
             "train.steps_per_execution": train.steps_per_execution,
             "train.keep_checkpoints": train.keep_checkpoints,
@@ -136,11 +149,6 @@ class TrainConfig:
         for name, value in positive_integers.items():
             _check(value >= 1, name, "an integer of 1 or more", value)
         _check(train.seed >= 0, "train.seed", "an integer of 0 or more", train.seed)
-        if isinstance(model.activation, str):
-            smelu_tf.get(model.activation)
-        units = model.hidden_units
-        positive = bool(units) and all(isinstance(n, int) and n > 0 for n in units)
-        _check(positive, "model.hidden_units", "positive integers", units)
         for name in ("learning_rate", "wide_learning_rate", "adagrad_accumulator"):
             value = getattr(optimizer, name)
             good = math.isfinite(value) and value > 0
@@ -156,37 +164,21 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
-        """The configuration of nested values; a ValueError names an unknown key."""
-        return _from_dict(cls, values, "")
+        """The configuration of nested values; a ValueError names a wrong key."""
+        return from_json_values(cls, values, "config")
 
     @classmethod
     def load(cls, path: str | Path) -> "TrainConfig":
         """The configuration of a `config.json`."""
+        values = load_json(path)
         try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+            config = cls.from_dict(values)
+            config.validate()
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+        return config
 
 
 def _check(good: bool, name: str, expected: str, received: Any) -> None:
     if not good:
         raise ValueError(f"{name}: expected {expected}, received {received!r}.")
-
-
-def _from_dict(cls: Any, values: Any, where: str) -> Any:
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{where or 'config'}: expected keys, received {values!r}.")
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    for key in values:
-        if key not in fields:
-            nearest = difflib.get_close_matches(key, fields, n=1, cutoff=0.0)[0]
-            raise ValueError(
-                f"config: expected a known key, received {where}{key}; "
-                f"the nearest is {where}{nearest}."
-            )
-    arguments = {}
-    for key, value in values.items():
-        if dataclasses.is_dataclass(fields[key].type):
-            value = _from_dict(fields[key].type, value, f"{where}{key}.")
-        arguments[key] = tuple(value) if isinstance(value, list) else value
-    return cls(**arguments)

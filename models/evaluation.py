@@ -17,8 +17,8 @@ from smelu_tf.pipelines import (
     estimate_num_rows,
     expand_files,
     read_text,
-    replacing,
 )
+from smelu_tf.pipelines.files import reading, replacing
 
 from .checkpoints import load_model
 from .metrics import BinaryMetrics, probability
@@ -68,7 +68,8 @@ class Scorer:
                 "assets.extra/schema.json."
             )
         schema = Schema.load(schema_path)
-        loaded = tf.saved_model.load(str(path))
+        with reading(path, "a SavedModel"):
+            loaded = tf.saved_model.load(str(path))
         signature = loaded.signatures["serving_default"]
         names = [column.name for column in schema.columns]
 
@@ -199,6 +200,7 @@ def write_predictions(
         The number of rows.
 
     Raises:
+        ValueError: there are no rows.
         ImportError: pyarrow is not installed; names the command that installs it.
     """
     try:
@@ -223,6 +225,8 @@ def write_predictions(
             num_rows += len(rows)
             if progress is not None:
                 progress(num_rows)
+        if not num_rows:
+            raise ValueError("data: expected rows, received none.")
     return num_rows
 
 

@@ -13,7 +13,8 @@ import tensorflow as tf
 import tf_keras
 
 import smelu_tf
-from smelu_tf.pipelines import Schema, parse_unlabelled, replacing
+from smelu_tf.pipelines import Schema, parse_unlabelled
+from smelu_tf.pipelines.files import replacing
 
 from .checkpoints import load_config, load_metrics, load_model
 from .metrics import probability
@@ -109,12 +110,9 @@ def export_saved_model(
     target = directory / str(max(versions, default=0) + 1)
     module = ServingModule(model)
     with replacing(target) as temporary:
-        try:
-            tf.saved_model.save(
-                module, str(temporary), signatures=module.signature_functions
-            )
-        except tf.errors.OpError as error:
-            raise OSError(f"{target}: could not be written: {error.message}") from None
+        tf.saved_model.save(
+            module, str(temporary), signatures=module.signature_functions
+        )
         extra = temporary / "assets.extra"
         extra.mkdir()
         (extra / "schema.json").write_text(model.schema.to_json(), encoding="utf-8")

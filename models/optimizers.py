@@ -198,4 +198,5 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
 
 
 def _is_wide(var: tf.Variable) -> bool:
-    return re.search(r"(^|/)wide/", var.name) is not None
+    # Below `wide/` but not below `deep/`: the model itself may be called either.
+    return re.search(r"(^|/)wide/(?!(.*/)?deep/)", var.name) is not None

@@ -19,8 +19,16 @@ from smelu_tf.pipelines import (
     read_raw_text,
     read_text,
 )
+from smelu_tf.pipelines.files import writing
 
-from .checkpoints import open_model_dir, resolve_schema, update_metrics
+from .checkpoints import (
+    discard,
+    open_model_dir,
+    resolve_schema,
+    restore,
+    save,
+    update_metrics,
+)
 from .config import TrainConfig
 from .metrics import BinaryMetrics
 from .optimizers import WideDeepOptimizer
@@ -43,7 +51,7 @@ class TrainResult:
         model: the trained model, compiled.
         progressive: the figures of the predictions made before learning.
         rows_per_second: of this call, reading included; None if nothing was left.
-        num_bad_rows: rows passed over in this call.
+        num_bad_rows: rows passed over.
     """
 
     model: WideDeep
@@ -75,8 +83,12 @@ def train(
 
     Raises:
         ValueError: bad configuration, a missing or empty file, a row that does not
-            parse (`BadRowError`: file and line), a model_dir of another model.
+            parse (`BadRowError`: file and line), no row that does, a model_dir of
+            another model, or a checkpoint that cannot be read.
         ArithmeticError: the loss is no longer a number.
+        OSError: no space, or no right to read or write.
+
+    A run that fails before its first checkpoint leaves no model_dir behind.
     """
     config.validate()
     files = expand_files(files)
@@ -88,7 +100,7 @@ def train(
             chunks = read_raw_text(files, schema, bad_rows=quiet)
             schema = count_vocabularies(schema, chunks.as_numpy_iterator())
     model = WideDeep(schema, config.model, config.train.seed)
-    open_model_dir(model_dir, config, schema)
+    is_new = open_model_dir(model_dir, config, schema)
     bad_rows = BadRows(schema, max_bad_rows, model_dir / "rejects.txt")
     dataset = read_text(
         files,
@@ -97,16 +109,22 @@ def train(
         transform=model.transform,
         bad_rows=bad_rows,
     )
-    with bad_row_errors():
-        result = _run(model, dataset, config, model_dir, progress)
-    figures = {**result.progressive, "num_bad_rows": bad_rows.count}
+    try:
+        with bad_row_errors():
+            result = _run(model, dataset, bad_rows, config, model_dir, progress)
+    except BaseException:
+        if is_new and not any(model_dir.glob("checkpoints/*.index")):
+            discard(model_dir)
+        raise
+    figures = {**result.progressive, "num_bad_rows": result.num_bad_rows}
     update_metrics(model_dir, progressive=figures)
-    return dataclasses.replace(result, num_bad_rows=bad_rows.count)
+    return result
 
 
 def _run(
     model: WideDeep,
     dataset: tf.data.Dataset,
+    bad_rows: BadRows,
     config: TrainConfig,
     model_dir: Path,
     progress: Progress | None,
@@ -118,41 +136,51 @@ def _run(
         weighted_metrics=[metrics],
         steps_per_execution=config.train.steps_per_execution,
     )
-    steps, finished = model.optimizer.iterations, tf.Variable(False, name="finished")
+    steps = model.optimizer.iterations
+    finished = tf.Variable(False, name="finished")
+    num_bad_rows = tf.Variable(0, dtype=tf.int64, name="num_bad_rows")
+    checkpoint = tf.train.Checkpoint(
+        model=model,
+        optimizer=model.optimizer,
+        metrics=metrics,
+        finished=finished,
+        num_bad_rows=num_bad_rows,
+    )
     manager = tf.train.CheckpointManager(
-        tf.train.Checkpoint(
-            model=model, optimizer=model.optimizer, metrics=metrics, finished=finished
-        ),
+        checkpoint,
         str(model_dir / "checkpoints"),
         max_to_keep=config.train.keep_checkpoints,
         checkpoint_interval=config.train.checkpoint_steps,
         step_counter=steps,
     )
-    manager.restore_or_initialize()
+    restore(checkpoint, model_dir)
     was_finished = bool(finished)
     train_steps = model.make_train_function()
     iterator = iter(dataset.skip(steps))
     seen = int(metrics.num_examples)
     start, first_row, next_report = time.monotonic(), seen, seen
-    events = tf.summary.create_file_writer(str(model_dir / "tensorboard"))
+    with writing(model_dir / "tensorboard"):
+        events = tf.summary.create_file_writer(str(model_dir / "tensorboard"))
     with contextlib.closing(events):
         while not finished:
             try:
                 train_steps(iterator)
             except tf.errors.OutOfRangeError:
                 finished.assign(True)
+                num_bad_rows.assign(bad_rows.count)
             seen = int(metrics.num_examples)
             if finished or seen >= next_report:
                 next_report = seen + _REPORT_ROWS
                 _report(events, metrics, int(steps), progress)
-            # At the interval, and at the end in any case.
-            manager.save(check_interval=not finished)
+            if finished and not seen:
+                raise ValueError("data: expected rows, received none that parse.")
+            save(manager, at_interval=not finished)
     seconds = time.monotonic() - start
     return TrainResult(
         model=model,
         progressive=metrics.figures(),
         rows_per_second=None if was_finished else (seen - first_row) / seconds,
-        num_bad_rows=0,
+        num_bad_rows=int(num_bad_rows),
     )
 
 
@@ -168,7 +196,7 @@ def _report(
         ArithmeticError: the log loss is not a finite number.
     """
     figures = metrics.figures()
-    if figures["log_loss"] is None and figures["num_examples"]:
+    if figures["log_loss"] is None and figures["weight"] != 0:
         raise ArithmeticError(
             f"step {step}: expected a finite log loss, received none; "
             "the training diverged (a smaller learning rate may help)."

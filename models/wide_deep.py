@@ -202,6 +202,7 @@ class WideDeep(tf_keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         config = config or WideDeepConfig()
+        config.validate()
         self.schema = schema
         self.config = config
         self.seed = seed
@@ -257,13 +258,14 @@ class WideDeep(tf_keras.Model):
             **kwargs,
         )
 
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras's `fit`; x may be raw columns (a dict of arrays or a DataFrame)."""
+        _check_labels(y)
         validation = kwargs.get("validation_data")
         if isinstance(validation, tuple) and validation:
             features = self._features(validation[0])
             kwargs["validation_data"] = (features, *validation[1:])
-        return super().fit(self._features(x), *args, **kwargs)
+        return super().fit(self._features(x), y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras's `evaluate`; x may be raw columns."""
@@ -305,6 +307,18 @@ class WideDeep(tf_keras.Model):
         return cls(schema, shape, config["seed"], name=config["name"])
 
 
+def _check_labels(labels: Any) -> None:
+    """Raises a ValueError where labels in memory are not between 0 and 1."""
+    if labels is None:
+        return
+    values = np.asarray(labels)
+    wrong = values[~((values >= 0) & (values <= 1))]
+    if wrong.size:
+        raise ValueError(
+            f"labels: expected values from 0 to 1, received {wrong.flat[0]}."
+        )
+
+
 def _own_activation(activation: Any) -> Any:
     """An activation for one layer: a layer's weights are not shared."""
     if isinstance(activation, tf_keras.layers.Layer):
@@ -317,9 +331,9 @@ def _own_activation(activation: Any) -> Any:
 def _columns_of(cross: str, schema: Schema) -> tuple[str, ...]:
     columns = tuple(cross.split("*"))
     unknown = [name for name in columns if name not in schema.id_columns]
-    if unknown or len(columns) < 2:
+    if unknown or len(columns) < 2 or len(set(columns)) < len(columns):
         raise ValueError(
-            "model.crosses: expected id columns of the schema with * between them, "
+            "model.crosses: expected distinct id columns with * between them, "
             f"as {'*'.join(schema.id_columns[:2])}, received {cross!r}."
         )
     return columns

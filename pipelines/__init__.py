@@ -1,6 +1,6 @@
 """Raw logs to `tf.data` batches: schemas, the transform, readers, a generator."""
 
-from .files import expand_files, replacing
+from .files import expand_files
 from .generator import GeneratorReport, generate
 from .presets import CRITEO, SCHEMAS
 from .schema import Categorical, Label, Numeric, Schema
@@ -18,6 +18,7 @@ from .vocabulary import count_vocabularies
 
 __all__ = [
     "CRITEO",
+    "SCHEMAS",
     "BadRowError",
     "BadRows",
     "Batch",
@@ -25,7 +26,6 @@ __all__ = [
     "GeneratorReport",
     "Label",
     "Numeric",
-    "SCHEMAS",
     "Schema",
     "Transform",
     "bad_row_errors",
@@ -37,5 +37,4 @@ __all__ = [
     "raw_columns",
     "read_raw_text",
     "read_text",
-    "replacing",
 ]

@@ -5,9 +5,18 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import tensorflow as tf
+
+# How the lines of TensorFlow's messages begin that only say where in a graph it was.
+_NO_REASON = re.compile(
+    r"$|Graph execution error|Exception encountered|Detected at node|<stack traces"
+    r'|File "|\(\d+\) |\[\[|\d+ (successful|derived)|Original stack trace'
+)
 
 
 def expand_files(patterns: str | os.PathLike[str] | Sequence[str]) -> list[str]:
@@ -19,6 +28,7 @@ def expand_files(patterns: str | os.PathLike[str] | Sequence[str]) -> list[str]:
 
     Raises:
         ValueError: a pattern names no file, or a file is empty or a folder.
+        OSError: a file cannot be read.
     """
     if isinstance(patterns, str | os.PathLike):
         patterns = os.fspath(patterns).split(",")
@@ -30,8 +40,9 @@ def expand_files(patterns: str | os.PathLike[str] | Sequence[str]) -> list[str]:
                 raise ValueError(f"{path}: expected a file, received none.")
             if os.path.isdir(path):
                 raise ValueError(f"{path}: expected a file, received a folder.")
-            if os.path.getsize(path) == 0:
-                raise ValueError(f"{path}: expected rows, received an empty file.")
+            with open(path, "rb") as file:
+                if not file.read(1):
+                    raise ValueError(f"{path}: expected rows, received an empty file.")
         files += found
     return files
 
@@ -46,17 +57,66 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Args:
         path: of a file, which is replaced if there is one, or of a new folder.
 
+    Raises:
+        ValueError: there is a folder of this name.
+        OSError: no space, or no right to write.
+
     Example:
         >>> with replacing("figures.json") as temporary:
         ...     _ = temporary.write_text("{}")
     """
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path}: expected a file to write, received a folder.")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        yield temporary
+        with writing(path):
+            yield temporary
         os.replace(temporary, path)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns TensorFlow's errors inside into an OSError that names a path."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise OSError(f"{path}: could not be written: {reason_of(error)}") from None
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str], expected: str) -> Iterator[None]:
+    """Turns TensorFlow's errors inside into a ValueError that names a path.
+
+    Args:
+        path: what is read.
+        expected: what it should be: "a SavedModel", say.
+    """
+    try:
+        yield
+    # TensorFlow raises an IndexError where a file ends too early.
+    except (tf.errors.OpError, IndexError) as error:
+        raise ValueError(
+            f"{path}: expected {expected}, received one that cannot be read: "
+            f"{reason_of(error)}"
+        ) from None
+
+
+def reason_of(error: Exception) -> str:
+    """What happened, in one line, of an error whose message may be a whole graph."""
+    message = error.message if isinstance(error, tf.errors.OpError) else str(error)
+    lines = [line.strip() for line in message.splitlines()]
+    kept = [line for line in lines if not _NO_REASON.match(line)]
+    reason = re.sub(
+        r"^\{\{.*?\}\} |\s*\[Op:\w+\].*|\s*\[\[\{\{.*", "", (kept or lines)[0]
+    )
+    return f"{reason.rstrip('.')}."

@@ -10,14 +10,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
+from .dataclass_json import from_json_values, load_json, parse_json
+
 _INTEGER = r"-?[0-9]{1,18}"  # always fits into int64
-_FLOAT = r"-?[0-9]{1,40}(?:\.[0-9]{0,40})?(?:[eE][-+]?[0-9]{1,2})?"  # always finite
+# Finite in float64, if not in float32.
+_FLOAT = r"-?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][-+]?[0-9]{1,2})?"
 _NON_NEGATIVE = _FLOAT.removeprefix("-?")
+
+# Names that features and signatures use themselves.
+_RESERVED = ("ids", "numeric", "self")
 
 # Boundaries of the log-spaced bins: every integer up to 4, then steps of 30 %.
 BIN_BOUNDARIES: tuple[float, ...] = tuple(
@@ -177,7 +183,11 @@ class Schema:
         named += [column.name for column in self.columns]
         if not self.fields:
             object.__setattr__(self, "fields", tuple(named))
-        for what, names in (("columns", named), ("fields", self.fields)):
+        for what, names in (
+            ("columns", named),
+            ("fields", self.fields),
+            ("id columns", self.id_columns),
+        ):
             repeated = sorted({name for name in names if list(names).count(name) > 1})
             if repeated:
                 raise ValueError(
@@ -190,15 +200,37 @@ class Schema:
                 f"schema {self.name}: expected every column among the fields, "
                 f"received none named {', '.join(absent)}."
             )
-        if len(self.delimiter) != 1 or not self.delimiter.isascii():
+        if (
+            len(self.delimiter) != 1
+            or not self.delimiter.isascii()
+            or self.delimiter in "\r\n\0"
+        ):
             raise ValueError(
-                f"schema {self.name}: expected a delimiter of one ASCII character, "
-                f"received {self.delimiter!r}."
+                f"schema {self.name}: expected a delimiter of one ASCII character that "
+                f"ends no line, received {self.delimiter!r}."
             )
+        self._check_names()
         if not self.numeric and not self.categorical:
             raise ValueError(
                 f"schema {self.name}: expected at least one column, received none."
             )
+
+    def _check_names(self) -> None:
+        """Feature columns are arguments of the exported model's signature."""
+        seen: dict[str, str] = {}
+        for column in self.columns:
+            name = column.name
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or name in _RESERVED:
+                raise ValueError(
+                    f"schema {self.name}: expected column names of letters, digits and "
+                    f"underscores that start with a letter, {', '.join(_RESERVED)} "
+                    f"excepted, received {name!r}."
+                )
+            if seen.setdefault(name.lower(), name) != name:
+                raise ValueError(
+                    f"schema {self.name}: expected column names that differ by more "
+                    f"than case, received {seen[name.lower()]} and {name}."
+                )
 
     @property
     def columns(self) -> tuple[Numeric | Categorical, ...]:
@@ -267,46 +299,26 @@ class Schema:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Schema:
-        """The schema of `to_dict`'s values; a ValueError names a wrong key."""
+        """The schema of `to_dict`'s values; a ValueError names a wrong key or type."""
         version = values.get("version")
         if version != 1:
             raise ValueError(f"schema: expected version 1, received {version!r}.")
-        values = {key: value for key, value in values.items() if key != "version"}
-        numeric = values.get("numeric", ())
-        categorical = values.get("categorical", ())
-        return _build(
-            cls,
-            "schema",
-            {
-                **values,
-                "numeric": tuple(_build(Numeric, "numeric", v) for v in numeric),
-                "categorical": tuple(
-                    _build(Categorical, "categorical", v) for v in categorical
-                ),
-                "label": _build(Label, "label", values.get("label", {})),
-            },
-        )
+        rest = {key: value for key, value in values.items() if key != "version"}
+        return from_json_values(cls, rest, "schema")
 
     @classmethod
     def from_json(cls, text: str) -> Schema:
         """The schema of `to_json`'s text."""
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"schema: expected JSON, received {error}.") from None
-        if not isinstance(values, dict):
-            raise ValueError(
-                f"schema: expected a JSON object, received a {type(values).__name__}."
-            )
-        return cls.from_dict(values)
+        return cls.from_dict(parse_json(text, "schema"))
 
     @classmethod
-    def load(cls, path: str | Path) -> Schema:
+    def load(cls, path: str | os.PathLike[str]) -> Schema:
         """The schema of a JSON file; a ValueError names the file."""
+        values = load_json(path)
         try:
-            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+            return cls.from_dict(values)
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise ValueError(f"{os.fspath(path)}: {error}") from None
 
 
 def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
@@ -314,26 +326,3 @@ def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(
             f"{what}: expected one of {', '.join(choices)}, received {value!r}."
         )
-
-
-def _build(cls: type[Any], where: str, values: Any) -> Any:
-    """An instance of a dataclass from JSON's values (lists become tuples)."""
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{where}: expected an object, received {values!r}.")
-    known = {field.name: field for field in dataclasses.fields(cls)}
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise ValueError(
-            f"{where}: expected keys among {', '.join(known)}, "
-            f"received {', '.join(unknown)}."
-        )
-    required = {
-        name
-        for name, field in known.items()
-        if field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
-    }
-    absent = sorted(required - set(values))
-    if absent:
-        raise ValueError(f"{where}: expected the key {', '.join(absent)}.")
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

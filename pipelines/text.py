@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .files import expand_files
+from .files import expand_files, reason_of
 from .schema import Schema
 from .transform import Batch, Transform
 
@@ -29,14 +29,15 @@ _NAN = np.float64(math.nan)
 
 
 class BadRowError(ValueError):
-    """A row that does not parse: the message says where, what, and what came."""
+    """A row that does not parse, or cannot be set aside; says where and why."""
 
 
 class BadRows:
     """Counts rows that do not parse, keeps them, and stops at one too many.
 
     The first few are quoted on stderr. The file of rejects is only made when there
-    is something to put into it; an earlier one of the same name is replaced.
+    is something to put into it; an earlier one of the same name is replaced. It is
+    for one pass over the rows.
 
     Args:
         schema: the schema that the rows do not follow.
@@ -74,7 +75,8 @@ class BadRows:
             good: (L,) bool.
 
         Raises:
-            BadRowError: more than `max_bad_rows` bad rows so far.
+            BadRowError: more than `max_bad_rows` bad rows so far, or the file of
+                rejects cannot be written.
         """
         for index in np.flatnonzero(~good):
             self.count += 1
@@ -90,9 +92,20 @@ class BadRows:
             if self.count <= self._num_quoted:
                 print(f"bad row passed over: {fault}", file=sys.stderr)
             if self._rejects is not None:
-                with open(self._rejects, "wb" if self.count == 1 else "ab") as file:
-                    file.write(lines[index] + b"\n")
+                self._reject(lines[index])
         return lines[good]
+
+    def _reject(self, line: np.bytes_) -> None:
+        path = Path(self._rejects or "")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb" if self.count == 1 else "ab") as file:
+                file.write(line + b"\n")
+        except OSError as error:
+            raise BadRowError(
+                f"{path}: expected a file that rejects can be written to, "
+                f"received: {error.strerror}."
+            ) from None
 
 
 def describe_fault(line: bytes, schema: Schema) -> str:
@@ -188,27 +201,33 @@ def read_raw_text(
     """
     files = expand_files(files)
     bad = bad_rows or BadRows(schema)
-    line_pattern = _line_pattern(schema)
+    _check_patterns(schema)
 
     def lines_of(path: tf.Tensor) -> tf.data.Dataset:
         chunks = tf.data.TextLineDataset(path).batch(_CHUNK).enumerate()
         return chunks.map(lambda index, lines: (path, 1 + index * _CHUNK, lines))
 
-    @tf.autograph.experimental.do_not_convert
-    def parse(path: tf.Tensor, first: tf.Tensor, lines: tf.Tensor) -> Any:
-        good = tf.strings.regex_full_match(lines, line_pattern)
+    def check(path: tf.Tensor, first: tf.Tensor, lines: tf.Tensor) -> Any:
+        good = [tf.strings.regex_full_match(lines, p) for p in _line_patterns(schema)]
+        return path, first, lines, tf.reduce_all(good, axis=0)
 
-        def drop_bad() -> tf.Tensor:
+    @tf.autograph.experimental.do_not_convert
+    def drop_bad(
+        path: tf.Tensor, first: tf.Tensor, lines: tf.Tensor, good: tf.Tensor
+    ) -> tf.Tensor:
+        def dropped() -> tf.Tensor:
             kept = tf.numpy_function(bad.drop, [path, first, lines, good], tf.string)
             return tf.ensure_shape(kept, [None])
 
-        lines = tf.cond(tf.reduce_all(good), lambda: lines, drop_bad)
-        return then(_decode(lines, schema))
+        return tf.cond(tf.reduce_all(good), lambda: lines, dropped)
 
+    in_parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
     return (
         tf.data.Dataset.from_tensor_slices(files)
         .flat_map(lines_of)
-        .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(check, **in_parallel)
+        .map(drop_bad)  # one after another: threads must not decide which is too many
+        .map(lambda lines: then(_decode(lines, schema)), **in_parallel)
     )
 
 
@@ -238,7 +257,7 @@ def parse_unlabelled(lines: tf.Tensor, schema: Schema) -> dict[str, tf.Tensor]:
         InvalidArgumentError: a line has another number of fields; names the row.
     """
     names = schema.feature_fields
-    lines = tf.strings.regex_replace(lines, r"\r?\n?$", "")
+    lines = tf.strings.regex_replace(lines, r"\r|\n$", "")  # as the reader does
     fields = tf.strings.split(lines, schema.delimiter)
     received = fields.row_lengths()
     wrong = tf.where(received != len(names))[:1, 0]  # the first one, if any
@@ -306,9 +325,28 @@ def _weight(raw: dict[str, tf.Tensor], schema: Schema) -> tf.Tensor:
     return tf.ones_like(raw[schema.label.name], tf.float32)
 
 
-def _line_pattern(schema: Schema) -> str:
+def _line_patterns(schema: Schema) -> tuple[str, str]:
+    """What a line matches in full: the fields' number and the fields' forms.
+
+    The forms alone would not do: a column's own pattern may take the delimiter.
+    """
     delimiter = re.escape(schema.delimiter)
-    return delimiter.join(f"(?:{schema.pattern(field)})" for field in schema.fields)
+    forms = (f"(?:{schema.pattern(field)})" for field in schema.fields)
+    others = f"[^{delimiter}]*"
+    number = f"(?:{others}{delimiter}){{{len(schema.fields) - 1}}}{others}"
+    return number, delimiter.join(forms)
+
+
+def _check_patterns(schema: Schema) -> None:
+    """Raises a ValueError where TensorFlow cannot match a column's pattern."""
+    for column in schema.categorical:
+        try:
+            tf.strings.regex_full_match("", column.pattern)
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(
+                f"column {column.name}: expected a pattern in the syntax of RE2, "
+                f"received {column.pattern!r} ({reason_of(error)})"
+            ) from None
 
 
 def _kind(field: str, schema: Schema) -> str:

@@ -140,52 +140,90 @@ def raw_columns(data: Mapping[str, Any], schema: Schema) -> dict[str, np.ndarray
         )
     raw: dict[str, np.ndarray] = {}
     for column in schema.numeric:
-        try:
-            values = np.where(_is_missing(data[column.name]), np.nan, data[column.name])
-            raw[column.name] = values.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"column {column.name}: expected numbers, received {error}."
-            ) from None
+        raw[column.name] = _numbers(data[column.name], column.name)
     for categorical in schema.categorical:
-        raw[categorical.name] = text_values(data[categorical.name])
-    shapes = {name: values.shape for name, values in raw.items()}
-    first = shapes[names[0]]
-    for name, shape in shapes.items():
-        if len(shape) != 1 or shape != first:
+        raw[categorical.name] = text_values(data[categorical.name], categorical.name)
+    for name in names:
+        if len(raw[name]) != len(raw[names[0]]):
             raise ValueError(
-                f"column {name}: expected shape {first[:1]} as {names[0]} has, "
-                f"received {shape}."
+                f"column {name}: expected {len(raw[names[0]])} values as {names[0]} "
+                f"has, received {len(raw[name])}."
             )
     return raw
 
 
-def text_values(values: Any) -> np.ndarray:
+def text_values(values: Any, name: str) -> np.ndarray:
     """The UTF-8 text of a categorical column's values, empty where missing.
 
     Args:
-        values: (B,): text, bytes, numbers (by `str`), None, NaN or NA.
+        values: (B,): text, bytes, numbers, None, NaN or NA. A float that is an integer
+            has the integer's text: pandas turns integers to floats where one is
+            missing.
+        name: of the column, for messages.
 
     Returns:
         An object array (B,) of bytes.
+
+    Raises:
+        ValueError: the values have another shape.
     """
+    array, missing = _column(values, name)
     text = [
-        b"" if missing else value if isinstance(value, bytes) else str(value).encode()
-        for value, missing in zip(values, _is_missing(values), strict=True)
+        b"" if is_missing else _text(value)
+        for value, is_missing in zip(array, missing, strict=True)
     ]
     return np.array(text, dtype=object)
 
 
-def _is_missing(values: Any) -> np.ndarray:
-    """Where an array holds None, NaN or pandas' NA."""
-    if hasattr(values, "isna"):  # pandas
-        return np.asarray(values.isna())
+def _text(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        value = int(value)
+    return str(value).encode()
+
+
+def _numbers(values: Any, name: str) -> np.ndarray:
+    """A numeric column's values, float64 (B,), NaN where missing."""
+    array, missing = _column(values, name)
+    try:
+        return np.where(missing, np.nan, array).astype(np.float64)
+    except (TypeError, ValueError):
+        (received, *_) = [
+            value
+            for value, is_missing in zip(array, missing, strict=True)
+            if not is_missing and not isinstance(value, int | float | np.number)
+        ] or [array.dtype]
+        raise ValueError(
+            f"column {name}: expected numbers, received {received!r}."
+        ) from None
+
+
+def _column(values: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The values of a column as an array (B,), and where None, NaN or NA is."""
+    if tf.is_tensor(values):
+        values = values.numpy()
+    missing = values.isna() if hasattr(values, "isna") else None  # pandas
     array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"column {name}: expected shape (B,), received {array.shape}.")
+    if missing is None:
+        missing = _is_missing(array)
+    return array, np.asarray(missing, dtype=bool)
+
+
+def _is_missing(array: np.ndarray) -> np.ndarray:
+    """Where an array holds None, NaN or pandas' NA."""
     if array.dtype != object:
-        return (
-            np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
-        )
-    return np.array([value is None or value != value for value in array], dtype=bool)
+        is_float = array.dtype.kind == "f"
+        return np.isnan(array) if is_float else np.zeros(array.shape, bool)
+    is_none = np.array([value is None for value in array], dtype=bool)
+    try:
+        return is_none | (array != array)
+    except TypeError:  # NA is neither equal to itself nor unequal
+        unequal = [value != value for value in array]
+        is_nan = [u if isinstance(u, bool | np.bool_) else True for u in unequal]
+        return is_none | np.array(is_nan, dtype=bool)
 
 
 def _vocabulary_table(vocabulary: tuple[str, ...]) -> tf.lookup.StaticHashTable:

@@ -42,7 +42,9 @@ def count_vocabularies(
     chunks: Iterable[Any] = [data] if whole else data
     for chunk in chunks:
         for name, counter in counters.items():
-            counter.update(text_values(chunk[name]).tolist())
+            if name not in chunk:
+                raise ValueError(f"expected a column {name}, received none.")
+            counter.update(text_values(chunk[name], name).tolist())
     return dataclasses.replace(
         schema,
         categorical=tuple(

@@ -50,7 +50,7 @@ def import_tensorflow() -> None:
             import tensorflow
 
             tensorflow.config.list_physical_devices()
-        except BaseException:
+        except Exception:  # not on an interrupt
             away.seek(0)
             os.write(saved, away.read())
             raise
@@ -68,6 +68,14 @@ def clean_errors() -> Iterator[None]:
         fail(str(error))
     except KeyboardInterrupt:
         fail("interrupted.", code=130)
+    except Exception as error:
+        # TensorFlow's own, known only once it is imported: out of memory, say.
+        tensorflow = sys.modules.get("tensorflow")
+        if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
+            raise
+        from smelu_tf.pipelines.files import reason_of
+
+        fail(reason_of(error))
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
@@ -87,10 +95,15 @@ def define_config(default: str = "criteo_small") -> Any:
         import_tensorflow()
         from smelu_tf.models import PRESETS, TrainConfig
 
+        given: set[str] = set()
         for argument in sys.argv[1:]:
             found = re.match(r"--?config\.([\w.]+)", argument)
-            if found:
-                _check_key(found[1], TrainConfig)
+            if found is None:
+                continue
+            _check_key(found[1], TrainConfig)
+            if found[1] in given:  # ml_collections would append tuples to one another
+                raise ValueError(f"config.{found[1]}: expected once, received again.")
+            given.add(found[1])
 
     def preset(name: str) -> Any:
         if name not in PRESETS:
@@ -214,9 +227,19 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 def _check_key(path: str, config_type: Any) -> None:
     """Raises a ValueError that names the nearest key of a configuration."""
-    values: Any = 0
-    for key in reversed(path.split(".")):
-        values = {key: values}
+    values = dataclasses.asdict(config_type())
+    place = values
+    *sections, key = path.split(".")
+    for section in sections:
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise ValueError(f"config.{path}: expected a known key, received another.")
+    if isinstance(place.get(key), dict):
+        raise ValueError(
+            f"config.{path}: expected a field of this section to be set "
+            f"({', '.join(place[key])}), received the section."
+        )
+    place.setdefault(key, None)
     config_type.from_dict(values)
 
 

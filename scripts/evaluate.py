@@ -23,9 +23,9 @@ def main() -> None:
         with bad_row_errors():
             figures = evaluate(job.scorer, job.batches, progress)
     figures["num_bad_rows"] = job.bad_rows.count
+    command_line.show_figures(figures, _JSON.value)
     if job.model_dir is not None:
         update_metrics(job.model_dir, evaluation=figures)
-    command_line.show_figures(figures, _JSON.value)
 
 
 if __name__ == "__main__":

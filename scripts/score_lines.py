@@ -48,6 +48,6 @@ if __name__ == "__main__":
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has read enough: nothing is left to flush to
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, tf.errors.OpError) as error:
         print(f"score_lines.py: {error}", file=sys.stderr)
         sys.exit(2)

@@ -30,9 +30,15 @@ def test_a_part_of_the_keys_is_enough():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"optimizer": {"learning_rat": 1}}, "nearest is optimizer.learning_rate"),
-        ({"modle": {}}, "received modle; the nearest is model"),
-        ({"model": 3}, "model.: expected keys, received 3"),
+        (
+            {"optimizer": {"learning_rat": 1}},
+            "nearest is config.optimizer",
+        ),
+        ({"modle": {}}, "received config.modle; the nearest is config.model"),
+        ({"model": 3}, "config.model: expected an object of keys, received 3"),
+        ({"model": {"embedding_dim": "8"}}, "embedding_dim: expected an integer"),
+        ({"model": {"hidden_units": None}}, "hidden_units: expected a list"),
+        ({"train": {"seed": True}}, "config.train.seed: expected an integer"),
     ],
 )
 def test_unknown_keys_are_refused_with_the_nearest(values, message):
@@ -49,6 +55,7 @@ def test_unknown_keys_are_refused_with_the_nearest(values, message):
         ("model.hidden_units", (8, 0)),
         ("model.hidden_units", (8, 1.5)),
         ("model.embedding_dim", 0),
+        ("model.crosses", "C1*C2"),
         ("model.activation", "rleu"),
         ("model.activation", "smelu:-1"),
         ("model.activation", "smelu:nan"),

@@ -5,7 +5,13 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from smelu_tf.models import OptimizerConfig, WideDeepOptimizer
+from smelu_tf.models import (
+    OptimizerConfig,
+    WideDeep,
+    WideDeepConfig,
+    WideDeepOptimizer,
+)
+from smelu_tf.pipelines import Categorical, Schema
 
 
 class _RefAdam:
@@ -92,6 +98,18 @@ def test_updates_are_the_formulas_on_the_rows_looked_up(rule):
         np.testing.assert_allclose(variable.numpy(), oracle.value, rtol=2e-5, atol=1e-6)
     np.testing.assert_array_equal(table.numpy()[4:], 1.0)
     np.testing.assert_array_equal(wide.numpy()[4:], 0.0)
+
+
+@pytest.mark.parametrize("name", ["wide", "deep", "wide_deep"])
+def test_the_model_s_own_name_does_not_decide_which_part_is_which(name):
+    schema = Schema("s", (), (Categorical("a", buckets=3),))
+    model = WideDeep(schema, WideDeepConfig(hidden_units=(2,)), name=name)
+    optimizer = WideDeepOptimizer("adam")
+    optimizer._create_all_weights(model.trainable_variables)
+    has_linear = {"linear" in variable.name for variable in optimizer.weights}
+    assert has_linear == {True, False}
+    slots = [v.name for v in optimizer.weights if v.name.endswith("/linear:0")]
+    assert len(slots) == len(model.wide.trainable_variables)
 
 
 def test_slots_of_other_rows_do_not_change():

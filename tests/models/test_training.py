@@ -3,8 +3,12 @@
 import dataclasses
 import json
 import os
+import resource
+import shutil
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,7 +32,7 @@ from smelu_tf.models import (
     write_predictions,
 )
 from smelu_tf.models import training as training_module
-from smelu_tf.pipelines import BadRowError, Schema, read_text
+from smelu_tf.pipelines import CRITEO, BadRowError, Categorical, Schema, read_text
 
 SMALL = TrainConfig(
     model=WideDeepConfig(
@@ -117,30 +121,35 @@ def test_a_run_that_has_ended_returns_at_once(trained, criteo_dir):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_stopped_run_goes_on_and_ends_like_one_that_was_not(
+KILLED = """
+import json, os, signal, sys
+from smelu_tf.models import TrainConfig, train
+
+config, files, model_dir, rows = sys.argv[1:]
+
+def kill(seen, _):
+    if seen > int(rows):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train(TrainConfig.from_dict(json.loads(config)), files, model_dir, progress=kill)
+"""
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_bits_of_one_that_was_not(
     trained, criteo_dir, tmp_path
 ):
-    class Stop(Exception):
-        pass
-
-    def stop(rows, _):
-        if rows > 10_000:
-            raise Stop
-
     files = criteo_dir / "day_[0-5].tsv"
-    with pytest.raises(Stop):
-        train(SMALL, files, tmp_path / "model", progress=stop)
+    for rows in (4000, 11_000):
+        arguments = [SMALL.to_json(), files, tmp_path / "model", str(rows)]
+        done = subprocess.run([sys.executable, "-c", KILLED, *arguments])
+        assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "model" / "metrics.json").exists()
     resumed = train(SMALL, files, tmp_path / "model")
-    assert resumed.progressive["num_examples"] == 18_000
     whole, _ = trained
-    assert resumed.progressive["log_loss"] == pytest.approx(
-        whole.progressive["log_loss"], rel=1e-5
-    )
-    for a, b in zip(
-        resumed.model.get_weights(), whole.model.get_weights(), strict=True
-    ):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    assert resumed.progressive == whole.progressive
+    weights = [run.model.get_weights() for run in (resumed, whole)]
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize(
@@ -193,6 +202,103 @@ def test_bad_rows_are_counted_and_kept_in_the_model_dir(criteo_dir, tmp_path):
     assert result.progressive["num_examples"] == 3000
     rejects = (tmp_path / "model" / "rejects.txt").read_text()
     assert rejects.splitlines() == ["spoilt", "1\t2"]
+    again = train(SMALL, bad, tmp_path / "model", max_bad_rows=2)
+    assert again.num_bad_rows == 2
+    metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
+    assert metrics["progressive"]["num_bad_rows"] == 2
+
+
+def hashed_config(folder):
+    """A configuration whose schema needs no pass over the data to be counted."""
+    columns = tuple(Categorical(c.name, buckets=50) for c in CRITEO.categorical)
+    schema = dataclasses.replace(CRITEO, categorical=columns)
+    (folder / "hashed.json").write_text(schema.to_json())
+    data = DataConfig(schema=str(folder / "hashed.json"))
+    return dataclasses.replace(SMALL, data=data)
+
+
+def test_rows_of_which_none_parses_are_an_error_and_leave_no_model_dir(tmp_path):
+    (tmp_path / "bad.tsv").write_text("x\ny\n")
+    with pytest.raises(ValueError, match="data: expected rows, received none that"):
+        train(
+            hashed_config(tmp_path),
+            tmp_path / "bad.tsv",
+            tmp_path / "model",
+            max_bad_rows=2,
+        )
+    assert not (tmp_path / "model").exists()
+
+
+def test_what_a_run_killed_at_its_start_leaves_is_no_hindrance(criteo_dir, tmp_path):
+    model_dir = tmp_path / "model"
+    model_dir.mkdir()
+    (model_dir / "schema.json").write_text("{")
+    (model_dir / ".config.json.123.partial").write_text("{")
+    train(hashed_config(tmp_path), criteo_dir / "day_6.tsv", model_dir)
+    assert Schema.load(model_dir / "schema.json").name == "criteo"
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """A copy of the trained model_dir, to be spoilt."""
+    return shutil.copytree(trained[1], tmp_path / "copied")
+
+
+def spoil(model_dir, what):
+    folder = model_dir / "checkpoints"
+    newest = Path(tf.train.latest_checkpoint(folder)).name
+    if what == "state lost":
+        (folder / "checkpoint").unlink()
+    elif what == "state spoilt":
+        (folder / "checkpoint").write_text("garbage")
+    elif what == "index lost":
+        (folder / f"{newest}.index").unlink()
+    else:
+        kind = what.removesuffix(" cut")
+        (path,) = folder.glob(f"{newest}.{kind}*")
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    "what", ["state lost", "state spoilt", "index lost", "index cut", "data cut"]
+)
+def test_a_spoilt_checkpoint_is_named_and_never_trained_over(copied, criteo_dir, what):
+    spoil(copied, what)
+    before = sorted(path.name for path in (copied / "checkpoints").iterdir())
+    for use in (
+        lambda: load_model(copied),
+        lambda: train(SMALL, criteo_dir / "day_[0-5].tsv", copied),
+    ):
+        with pytest.raises(
+            ValueError, match=r"copied/checkpoints.*: expected"
+        ) as raised:
+            use()
+        assert "\n" not in str(raised.value)
+    assert sorted(path.name for path in (copied / "checkpoints").iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["config.json", "schema.json", "metrics.json"])
+@pytest.mark.parametrize("text", ["[]", "{"])
+def test_a_spoilt_json_file_is_named(copied, criteo_dir, name, text):
+    (copied / name).write_text(text)
+    with pytest.raises(ValueError, match=rf"copied/{name}: expected (a )?JSON"):
+        train(SMALL, criteo_dir / "day_[0-5].tsv", copied)
+
+
+@pytest.mark.parametrize("limit", [100, 20_000])
+def test_no_space_for_a_checkpoint_is_one_line_and_leaves_nothing(
+    criteo_dir, tmp_path, limit
+):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    config = hashed_config(tmp_path)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(OSError, match="File too large|could not be written") as got:
+            train(config, criteo_dir / "day_0.tsv", tmp_path / "model")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(got.value)
+    assert not (tmp_path / "model").exists()
 
 
 def test_divergence_is_an_error(criteo_dir, tmp_path):

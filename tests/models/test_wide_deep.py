@@ -181,9 +181,9 @@ def test_the_model_survives_keras_s_own_format(tmp_path):
     )
 
 
-@pytest.mark.parametrize("cross", ["site", "site*nothing", "*"])
+@pytest.mark.parametrize("cross", ["site", "site*nothing", "*", "site*site"])
 def test_a_cross_of_unknown_columns_is_refused(cross):
-    with pytest.raises(ValueError, match=r"model\.crosses: expected id columns"):
+    with pytest.raises(ValueError, match=r"model\.crosses: expected distinct id colu"):
         WideDeep(SCHEMA, dataclasses.replace(SMALL, crosses=(cross,)))
 
 
@@ -196,6 +196,30 @@ def test_columns_of_one_kind_alone():
         model = WideDeep(schema, dataclasses.replace(SMALL, crosses=()))
         model.compile()
         model.fit(raw, label, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"wide": False, "deep": False}, "model.wide or model.deep"),
+        ({"embedding_dim": 0}, "model.embedding_dim: expected an integer of 1"),
+        ({"cross_buckets": 0}, "model.cross_buckets: expected an integer of 1"),
+        ({"hidden_units": ()}, "model.hidden_units: expected positive integers"),
+        ({"crosses": "site*kind"}, "model.crosses: expected a tuple of texts"),
+    ],
+)
+def test_an_impossible_shape_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        WideDeep(SCHEMA, dataclasses.replace(SMALL, **change))
+
+
+def test_labels_that_are_no_probabilities_are_refused():
+    raw, label = data()
+    model = WideDeep(SCHEMA, SMALL)
+    model.compile()
+    for wrong in (2 * label - 1, np.full_like(label, np.nan)):
+        with pytest.raises(ValueError, match="labels: expected values from 0 to 1"):
+            model.fit(raw, wrong, verbose=0)
 
 
 def test_a_vocabulary_is_counted_on_a_frame():

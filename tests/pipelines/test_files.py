@@ -1,8 +1,11 @@
 """pipelines/files.py: files are named when they cannot be read, and written whole."""
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from smelu_tf.pipelines import expand_files, replacing
+from smelu_tf.pipelines import expand_files
+from smelu_tf.pipelines.files import reading, reason_of, replacing, writing
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "folder"])
@@ -45,3 +48,41 @@ def test_an_error_leaves_what_was_there(tmp_path, kind):
         raise KeyError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_not_replaced_by_a_file(tmp_path):
+    with pytest.raises(ValueError, match="expected a file to write, received a folder"):
+        with replacing(tmp_path):
+            raise AssertionError("nothing is written")
+
+
+def test_errors_of_tensorflow_name_the_path_in_one_line(tmp_path):
+    checkpoint = tf.train.Checkpoint(value=tf.Variable(np.zeros(1000)))
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"/file: could not be written: .+\.$") as caught:
+        with writing(tmp_path / "file"):
+            checkpoint.write(str(tmp_path / "file" / "ckpt"))
+    assert "\n" not in str(caught.value)
+    prefix = checkpoint.write(str(tmp_path / "ckpt"))
+    data = tmp_path / "ckpt.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:4000])
+    with pytest.raises(ValueError, match="expected weights, received one that cannot"):
+        with reading(prefix, "weights"):
+            checkpoint.read(prefix)
+
+
+def test_an_error_without_a_path_gets_one(tmp_path):
+    with pytest.raises(OSError, match="No space left on device: 'figures.json'"):
+        with writing("figures.json"):
+            raise OSError(28, "No space left on device")
+
+
+def test_the_reason_of_a_long_error_is_its_sentence():
+    @tf.function
+    def fails(x):
+        return tf.debugging.check_numerics(tf.math.log(x), "no logarithm")
+
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        fails(tf.constant(-1.0))
+    assert reason_of(caught.value) == "no logarithm : Tensor had NaN values."
+    assert reason_of(ValueError("one\ntwo")) == "one."

@@ -113,6 +113,24 @@ def test_criteo_label_and_ids_are_strict():
             lambda: Schema("s", (Numeric("a"),), (), delimiter="||"),
             "delimiter of one ASCII",
         ),
+        (
+            lambda: Schema("s", (Numeric("a"),), (), delimiter="\n"),
+            "delimiter of one ASCII character that ends no line",
+        ),
+        (lambda: Schema("s", (Numeric("a b"),), ()), "names of letters.* 'a b'"),
+        (lambda: Schema("s", (Numeric("1a"),), ()), "names of letters.* '1a'"),
+        (lambda: Schema("s", (Numeric("self"),), ()), "names of letters.* 'self'"),
+        (lambda: Schema("s", (Numeric("ids"),), ()), "names of letters.* 'ids'"),
+        (
+            lambda: Schema("s", (Numeric("age"), Numeric("Age")), ()),
+            "more than case, received age and Age",
+        ),
+        (
+            lambda: Schema(
+                "s", (Numeric("a", binned=True),), (Categorical("a_bin", buckets=5),)
+            ),
+            "distinct id columns, received a_bin more than once",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(make, message):
@@ -124,13 +142,35 @@ def test_what_cannot_be_is_refused(make, message):
     ("change", "message"),
     [
         ({"version": 2}, "expected version 1, received 2"),
-        ({"colour": 1}, "expected keys among .* received colour"),
-        ({"numeric": [{"name": "a", "kind": 1}]}, "numeric: expected keys among"),
-        ({"numeric": [{}]}, "numeric: expected the key name"),
-        ({"label": 3}, "label: expected an object, received 3"),
+        ({"colour": 1}, "expected a known key, received schema.colour"),
+        ({"numeric": [{"name": "a", "kind": 1}]}, r"received schema.numeric\[0\].kind"),
+        ({"numeric": [{}]}, r"schema.numeric\[0\]: expected the key name"),
+        ({"label": 3}, "schema.label: expected an object of keys, received 3"),
+        ({"numeric": 5}, "schema.numeric: expected a list, received 5"),
+        ({"categorical": None}, "schema.categorical: expected a list, received None"),
+        ({"seed": "x"}, "schema.seed: expected an integer, received 'x'"),
+        ({"delimiter": 5}, "schema.delimiter: expected text, received 5"),
+        ({"missing": None}, "schema.missing: expected text, received None"),
+        ({"label": {"at_least": "4"}}, "label.at_least: expected a number, received"),
+        (
+            {"categorical": [{"name": "a", "buckets": 10.5}]},
+            r"categorical\[0\].buckets: expected an integer, received 10.5",
+        ),
+        (
+            {"categorical": [{"name": "a", "vocabulary": "abc"}]},
+            r"categorical\[0\].vocabulary: expected a list, received 'abc'",
+        ),
+        (
+            {"numeric": [{"name": "a", "binned": "no"}]},
+            r"numeric\[0\].binned: expected true or false, received 'no'",
+        ),
+        (
+            {"numeric": [{"name": "a", "dtype": "int32"}]},
+            r"numeric\[0\].dtype: expected one of int64, float64, received 'int32'",
+        ),
     ],
 )
-def test_json_with_a_wrong_key_is_refused(change, message):
+def test_json_with_a_wrong_key_or_type_is_refused(change, message):
     values = {**json.loads(RATINGS.to_json()), **change}
     with pytest.raises(ValueError, match=message):
         Schema.from_json(json.dumps(values))
@@ -139,5 +179,11 @@ def test_json_with_a_wrong_key_is_refused(change, message):
 def test_a_file_that_is_no_schema_is_named(tmp_path):
     path = tmp_path / "schema.json"
     path.write_text("{")
-    with pytest.raises(ValueError, match=r"schema\.json: schema: expected JSON"):
+    with pytest.raises(ValueError, match=r"schema\.json: expected JSON"):
+        Schema.load(path)
+    path.write_text("[]")
+    with pytest.raises(ValueError, match=r"schema\.json: expected a JSON object"):
+        Schema.load(path)
+    path.write_text("{}")
+    with pytest.raises(ValueError, match=r"schema\.json: schema: expected version"):
         Schema.load(path)

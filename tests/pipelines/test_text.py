@@ -140,6 +140,47 @@ def test_bad_rows_are_passed_over_counted_quoted_and_kept(tmp_path, capfd):
     assert "line 3: field label: expected 0 or 1, received '7'" in quoted
 
 
+def test_the_first_bad_row_is_named_whatever_the_threads_do(tmp_path):
+    lines = [GOOD] * 40_000
+    for number in (39_000, 20_000, 9000):
+        lines[number - 1] = "x"
+    path = write(tmp_path / "day.tsv", lines)
+    with pytest.raises(BadRowError, match=r"day\.tsv, line 9000:"):
+        read_all(read_raw_text(path, CRITEO))
+    rejects = tmp_path / "rejects.txt"
+    lines[8999], lines[19_999] = "a", "b"
+    write(path, lines)
+    read_all(read_raw_text(path, CRITEO, bad_rows=BadRows(CRITEO, 3, rejects)))
+    assert rejects.read_text() == "a\nb\nx\n"
+
+
+def test_a_pattern_that_takes_the_delimiter_takes_no_further_field(tmp_path):
+    column = Categorical("site", buckets=10, pattern=".*")
+    schema = Schema("ads", (Numeric("age"),), (column,), delimiter=",")
+    path = write(tmp_path / "ads.csv", ["1,2,a", "1,2,a,b"])
+    message = r"ads\.csv, line 2: expected 3 comma-separated fields .*, received 4"
+    with pytest.raises(BadRowError, match=message):
+        read_all(read_raw_text(path, schema))
+
+
+@pytest.mark.parametrize("pattern", ["(?=a)a.*", r"(a)\1"])
+def test_a_pattern_that_tensorflow_cannot_match_is_refused(tmp_path, pattern):
+    column = Categorical("site", buckets=10, pattern=pattern)
+    path = write(tmp_path / "ads.tsv", ["1\taa"])
+    with pytest.raises(ValueError, match="column site: expected a pattern .* RE2"):
+        read_raw_text(path, Schema("ads", (), (column,)))
+
+
+def test_a_file_of_rejects_that_cannot_be_written_is_named(tmp_path):
+    path = write(tmp_path / "day.tsv", ["x", GOOD])
+    (tmp_path / "folder").mkdir()
+    for rejects, reason in (("folder", "Is a directory"), ("day.tsv/x", "File exists")):
+        bad_rows = BadRows(CRITEO, 1, tmp_path / rejects)
+        message = f"{rejects}: expected a file .* received: {reason}"
+        with pytest.raises(BadRowError, match=message):
+            read_all(read_raw_text(path, CRITEO, bad_rows=bad_rows))
+
+
 def test_one_bad_row_too_many_is_an_error(tmp_path):
     path = write(tmp_path / "day.tsv", ["x", GOOD, "y", GOOD, "z"])
     bad_rows = BadRows(CRITEO, max_bad_rows=2, quote=False)

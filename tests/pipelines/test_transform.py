@@ -162,14 +162,34 @@ def test_raw_columns_of_a_dict_and_of_a_frame_agree():
     assert ours["kind"].tolist() == [b"1", b"2", b"3"]
 
 
+def test_tensors_and_na_and_integers_that_became_floats():
+    pandas = pytest.importorskip("pandas")
+    raw = raw_columns(
+        {
+            "age": np.array([1, pandas.NA], object),
+            "price": tf.constant([0.5, np.nan]),
+            "site": tf.constant(["a", "b"]),
+            "kind": pandas.Series([1, None]),
+        },
+        SCHEMA,
+    )
+    np.testing.assert_array_equal(raw["age"], [1.0, np.nan])
+    np.testing.assert_array_equal(raw["price"], [0.5, np.nan])
+    assert raw["site"].tolist() == [b"a", b"b"]
+    assert raw["kind"].tolist() == [b"1", b""]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"age": None}, "received none named age"),
         ({"age": ["x", "y"]}, "column age: expected numbers"),
-        ({"price": [1.0]}, r"column price: expected shape \(2,\)"),
-        ({"site": ["a"]}, r"column site: expected shape \(2,\)"),
-        ({"age": [[1], [2]]}, r"column age: expected shape"),
+        ({"age": [1, "x"]}, "column age: expected numbers, received"),
+        ({"price": [1.0]}, "column price: expected 2 values as age has, received 1"),
+        ({"site": ["a"]}, "column site: expected 2 values as age has, received 1"),
+        ({"age": [[1], [2]]}, r"column age: expected shape \(B,\), received \(2, 1\)"),
+        ({"site": [["a"], ["b"]]}, r"site: expected shape \(B,\), received \(2, 1\)"),
+        ({"site": "a", "age": 1}, r"column age: expected shape \(B,\), received \(\)"),
     ],
 )
 def test_bad_raw_columns_are_refused(change, message):

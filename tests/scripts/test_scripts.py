@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -192,17 +193,17 @@ BAD = {
     "negative beta": (
         "train.py",
         ["--config.model.activation=smelu:-1", "--model_dir=new"],
-        "beta: expected a finite number of 0 or more, received -1",
+        "beta: expected a finite number of 0 or more, .* received -1",
     ),
     "NaN beta": (
         "train.py",
         ["--config.model.activation=smelu:nan", "--model_dir=new"],
-        "beta: expected a finite number of 0 or more, received nan",
+        "beta: expected a finite number of 0 or more, .* received nan",
     ),
     "infinite beta": (
         "train.py",
         ["--config.model.activation=smelu:inf", "--model_dir=new"],
-        "beta: expected a finite number of 0 or more, received inf",
+        "beta: expected a finite number of 0 or more, .* received inf",
     ),
     "activation": (
         "train.py",
@@ -212,7 +213,52 @@ BAD = {
     "config key": (
         "train.py",
         ["--config.optimizer.learning_rat=1", "--model_dir=new"],
-        "received optimizer.learning_rat; the nearest is optimizer.learning_rate",
+        r"received config.optimizer.learning_rat; the nearest is config.\S+_rate\.$",
+    ),
+    "config section": (
+        "train.py",
+        ["--config.model=3", "--model_dir=new"],
+        "config.model: expected a field of this section to be set .wide, deep, ",
+    ),
+    "config key twice": (
+        "train.py",
+        [*TINY, "--config.model.hidden_units=(4,)", "--model_dir=new"],
+        "config.model.hidden_units: expected once, received again",
+    ),
+    "wide beta": (
+        "train.py",
+        ["--config.model.activation=smelu:1e39", "--model_dir=new"],
+        r"beta: expected a finite number of 0 or more, .* received 1e\+39",
+    ),
+    "hexadecimal id": (
+        "train.py",
+        ["--data=id.tsv", "--model_dir=new"],
+        r"id\.tsv, line 1: field C1: expected 8 hexadecimal digits .* received 'XY'",
+    ),
+    "bytes that are no text": (
+        "evaluate.py",
+        ["--data=bytes.tsv"],
+        r"bytes\.tsv, line 1: expected UTF-8 text",
+    ),
+    "schema": (
+        "train.py",
+        ["--config.data.schema=spoilt.json", "--model_dir=new"],
+        r"spoilt\.json: schema.numeric: expected a list, received 5",
+    ),
+    "too large a table": (
+        "train.py",
+        ["--config.model.embedding_dim=1000000000", "--model_dir=new"],
+        "OOM|memory|allocat",
+    ),
+    "predictions into a folder": (
+        "predict.py",
+        ["--output=demo"],
+        "demo: expected a file to write, received a folder",
+    ),
+    "rejects into a folder": (
+        "evaluate.py",
+        ["--data=bad.tsv", "--max_bad_rows=1", "--rejects=demo"],
+        "demo: expected a file that rejects can be written to",
     ),
     "config value": (
         "train.py",
@@ -252,15 +298,48 @@ def test_bad_input_gives_one_clear_line_and_exit_code_2(work, case):
     (work / "empty.tsv").touch()
     (work / "bad.tsv").write_text("\n".join([*good[:2], "\t".join(fields[:-1])]))
     (work / "label.tsv").write_text("\t".join(["2", *fields[1:]]))
+    (work / "id.tsv").write_text("\t".join([*fields[:14], "XY", *fields[15:]]))
+    (work / "bytes.tsv").write_bytes(b"\t".join([b"1", b"\xff", *[b""] * 38]))
+    (work / "spoilt.json").write_text(
+        '{"version": 1, "name": "x", "numeric": 5, "categorical": []}'
+    )
     (work / "integer.tsv").write_text("\t".join(["1", "nan", *fields[2:]]))
     before = sorted(path.name for path in work.iterdir())
     code, out, err = run(name, *arguments, cwd=work)
     assert code == 2, err
     assert out == ""
-    (line,) = err.splitlines()
+    quoted = "bad row passed over: "
+    (line,) = [line for line in err.splitlines() if not line.startswith(quoted)]
     assert line.startswith(f"{name}: ")
     assert re.search(message, line), line
     assert sorted(path.name for path in work.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "output"), [("export.py", "--output_dir=x"), ("predict.py", "--output=x")]
+)
+def test_no_space_is_one_clear_line_and_leaves_nothing(work, tmp_path, name, output):
+    command = f"ulimit -f 8; exec {sys.executable} {SCRIPTS / name} {output} "
+    command += f"--model{'_dir' if name == 'export.py' else ''}={work}/demo/model "
+    if name == "predict.py":
+        command += f"--data={work}/demo/data/day_6.tsv"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if "rows" not in line]
+    assert len(lines) == 1, done.stderr
+    assert re.search("x.*could not be written|File too large", lines[0])
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+def test_figures_are_shown_even_where_they_cannot_be_kept(work, tmp_path):
+    model = shutil.copytree(work / "demo" / "model", tmp_path / "model")
+    (model / "metrics.json").write_text("[]")
+    code, out, err = run("evaluate.py", f"--model={model}", "--json", cwd=work)
+    assert code == 2
+    assert json.loads(out)["num_examples"] == 2000
+    assert "metrics.json: expected a JSON object" in err.splitlines()[-1]
 
 
 def test_keras_3_is_refused_by_the_scripts(work):
