@@ -216,6 +216,7 @@ class BayesMetrics:
             labels are equal.
         auc: area under the ROC curve (of probabilities rounded to 1/16384); None
             if all labels are equal.
+        calibration: mean probability / click rate; None without a click.
     """
 
     num_rows: int
@@ -223,6 +224,7 @@ class BayesMetrics:
     log_loss: float
     normalized_entropy: float | None
     auc: float | None
+    calibration: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -847,6 +849,7 @@ class _Tally:
     def __init__(self) -> None:
         self._histogram = np.zeros((2, _BINS), np.int64)  # by label and probability
         self._loss = 0.0
+        self._probability = 0.0
 
     def add(self, rows: GeneratedRows) -> None:
         p = rows.probability
@@ -856,6 +859,7 @@ class _Tally:
         )
         self._histogram += counts.reshape(2, _BINS)
         self._loss -= float(np.log(np.where(rows.label == 1, p, 1 - p)).sum())
+        self._probability += float(p.sum())
 
     @classmethod
     def merged(cls, tallies: list[_Tally]) -> _Tally:
@@ -864,6 +868,7 @@ class _Tally:
         for tally in tallies:
             merged._histogram += tally._histogram
             merged._loss += tally._loss
+            merged._probability += tally._probability
         return merged
 
     def result(self) -> BayesMetrics:
@@ -877,6 +882,7 @@ class _Tally:
             log_loss=loss,
             normalized_entropy=loss / entropy if entropy else None,
             auc=self._auc() if entropy else None,
+            calibration=self._probability / clicks if clicks else None,
         )
 
     def _auc(self) -> float:

@@ -159,8 +159,10 @@ def print_table(
     rows = {
         "log loss": [f"{figures['log_loss']:.4f}" for figures in columns],
         "AUC": [f"{figures['auc']:.4f}" for figures in columns],
-        "normalised entropy": [f"{f['normalized_entropy']:.4f}" for f in columns],
-        "calibration": [f"{f.get('calibration', 1.0):.3f}" for f in columns],
+        "normalised entropy": [
+            f"{figures['normalized_entropy']:.4f}" for figures in columns
+        ],
+        "calibration": [f"{figures['calibration']:.3f}" for figures in columns],
         "prediction difference, seeds": [f"{smelu_pd:.1%}", f"{relu_pd:.1%}", "-", "-"],
         "training, rows/s": [
             *(f"{run.rows_per_second:,.0f}" for run in (smelu, relu, wide)),

@@ -361,6 +361,7 @@ def reference_metrics(rows):
         "normalized_entropy": loss / entropy,
         "auc": (rank[y].sum() - clicks * (clicks + 1) / 2)
         / (clicks * (len(y) - clicks)),
+        "calibration": p.mean() / rate,
     }
 
 
