@@ -129,14 +129,8 @@ def restore(checkpoint: tf.train.Checkpoint, model_dir: Path) -> bool:
     folder = model_dir / "checkpoints"
     expected = "a checkpoint of this model"
     with reading(folder, expected):
-        newest = tf.train.latest_checkpoint(folder)
+        newest = _newest_checkpoint(folder)
     if newest is None:
-        left = sorted(path.name for path in folder.glob("ckpt-*"))
-        if left:
-            raise ValueError(
-                f"{folder / 'checkpoint'}: expected a file that names the newest "
-                f"checkpoint, received none that does (there is {left[-1]})."
-            )
         return False
     with reading(newest, expected):
         status = checkpoint.restore(newest)
@@ -148,6 +142,16 @@ def restore(checkpoint: tf.train.Checkpoint, model_dir: Path) -> bool:
                 f"{newest}: expected {expected}, received another's."
             ) from None
     return True
+
+
+def _newest_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint of a folder, whose files need not all be there."""
+    state = tf.train.get_checkpoint_state(folder)
+    if state is not None:
+        return state.model_checkpoint_path
+    # The file that names it is written last: a run may have been killed before.
+    steps = [int(path.stem[5:]) for path in folder.glob("ckpt-*.index")]
+    return str(folder / f"ckpt-{max(steps)}") if steps else None
 
 
 def save(manager: tf.train.CheckpointManager, at_interval: bool) -> None:

@@ -14,7 +14,7 @@ import tf_keras
 
 import smelu_tf
 from smelu_tf.pipelines import Schema, parse_unlabelled
-from smelu_tf.pipelines.files import replacing
+from smelu_tf.pipelines.files import replacing, writing
 
 from .checkpoints import load_config, load_metrics, load_model
 from .metrics import probability
@@ -110,9 +110,10 @@ def export_saved_model(
     target = directory / str(max(versions, default=0) + 1)
     module = ServingModule(model)
     with replacing(target) as temporary:
-        tf.saved_model.save(
-            module, str(temporary), signatures=module.signature_functions
-        )
+        with writing(target):
+            tf.saved_model.save(
+                module, str(temporary), signatures=module.signature_functions
+            )
         extra = temporary / "assets.extra"
         extra.mkdir()
         (extra / "schema.json").write_text(model.schema.to_json(), encoding="utf-8")

@@ -71,9 +71,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with writing(path):
-            yield temporary
+        yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)
@@ -87,10 +90,6 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except tf.errors.OpError as error:
         raise OSError(f"{path}: could not be written: {reason_of(error)}") from None
-    except OSError as error:
-        if error.errno is not None and error.filename is None:
-            error.filename = os.fspath(path)
-        raise
 
 
 @contextlib.contextmanager

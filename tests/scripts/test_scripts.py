@@ -188,7 +188,7 @@ BAD = {
     "integer": (
         "predict.py",
         ["--data=integer.tsv", "--output=new"],
-        r"integer\.tsv, line 1: field I1: expected an integer .* received 'nan'",
+        r"^predict\.py: integer\.tsv, line 1: field I1: expected an integer .* 'nan'",
     ),
     "negative beta": (
         "train.py",
