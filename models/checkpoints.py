@@ -100,7 +100,7 @@ def _is_unused(folder: Path) -> bool:
 def load_metrics(model_dir: Path) -> dict[str, Any]:
     """What metrics.json holds; nothing where there is none yet."""
     path = model_dir / "metrics.json"
-    return load_json(path) if path.exists() else {}
+    return load_json(path, dict) if path.exists() else {}
 
 
 def update_metrics(model_dir: Path, **sections: Mapping[str, Any]) -> None:
@@ -126,12 +126,10 @@ def restore(checkpoint: tf.train.Checkpoint, model_dir: Path) -> bool:
     Raises:
         ValueError: it cannot be read, or belongs to another model.
     """
-    folder = model_dir / "checkpoints"
-    expected = "a checkpoint of this model"
-    with reading(folder, expected):
-        newest = _newest_checkpoint(folder)
+    newest = _newest_checkpoint(model_dir / "checkpoints")
     if newest is None:
         return False
+    expected = "a checkpoint of this model"
     with reading(newest, expected):
         status = checkpoint.restore(newest)
         try:
@@ -146,7 +144,7 @@ def restore(checkpoint: tf.train.Checkpoint, model_dir: Path) -> bool:
 
 def _newest_checkpoint(folder: Path) -> str | None:
     """The newest checkpoint of a folder, whose files need not all be there."""
-    state = tf.train.get_checkpoint_state(folder)
+    state = tf.train.get_checkpoint_state(folder)  # None where it cannot be read, too
     if state is not None:
         return state.model_checkpoint_path
     # The file that names it is written last: a run may have been killed before.

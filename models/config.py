@@ -170,13 +170,13 @@ class TrainConfig:
     @classmethod
     def load(cls, path: str | Path) -> "TrainConfig":
         """The configuration of a `config.json`."""
-        values = load_json(path)
-        try:
+
+        def checked(values: Mapping[str, Any]) -> "TrainConfig":
             config = cls.from_dict(values)
             config.validate()
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        return config
+            return config
+
+        return load_json(path, checked)
 
 
 def _check(good: bool, name: str, expected: str, received: Any) -> None:

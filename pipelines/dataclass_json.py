@@ -8,7 +8,7 @@ import json
 import os
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
@@ -28,9 +28,13 @@ def parse_json(text: str | bytes, where: str) -> dict[str, Any]:
     return values
 
 
-def load_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The JSON object of a file; a ValueError names the file."""
-    return parse_json(Path(path).read_bytes(), os.fspath(path))
+def load_json(path: str | os.PathLike[str], make: Callable[[dict[str, Any]], T]) -> T:
+    """What `make` makes of the JSON object of a file; a ValueError names the file."""
+    values = parse_json(Path(path).read_bytes(), os.fspath(path))
+    try:
+        return make(values)
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)}: {error}") from None
 
 
 def from_json_values(cls: type[T], values: Any, where: str) -> T:

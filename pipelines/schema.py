@@ -314,11 +314,7 @@ class Schema:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Schema:
         """The schema of a JSON file; a ValueError names the file."""
-        values = load_json(path)
-        try:
-            return cls.from_dict(values)
-        except ValueError as error:
-            raise ValueError(f"{os.fspath(path)}: {error}") from None
+        return load_json(path, cls.from_dict)
 
 
 def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:

@@ -32,7 +32,7 @@ def test_a_part_of_the_keys_is_enough():
     [
         (
             {"optimizer": {"learning_rat": 1}},
-            "nearest is config.optimizer",
+            "nearest is config.optimizer.learning_rate",
         ),
         ({"modle": {}}, "received config.modle; the nearest is config.model"),
         ({"model": 3}, "config.model: expected an object of keys, received 3"),

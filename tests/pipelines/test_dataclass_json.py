@@ -78,4 +78,10 @@ def test_a_wrong_key_or_type_is_named(change, message):
 def test_a_file_that_holds_no_json_object_is_named(tmp_path, text):
     (tmp_path / "x.json").write_bytes(text)
     with pytest.raises(ValueError, match=r"x\.json: expected .*JSON.*, received"):
-        load_json(tmp_path / "x.json")
+        load_json(tmp_path / "x.json", dict)
+
+
+def test_an_object_that_nothing_can_be_made_of_is_named_with_its_file(tmp_path):
+    (tmp_path / "x.json").write_text('{"rate": "1"}')
+    with pytest.raises(ValueError, match=r"x\.json: whole.rate: expected a number"):
+        load_json(tmp_path / "x.json", lambda v: from_json_values(Whole, v, "whole"))

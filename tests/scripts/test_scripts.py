@@ -188,7 +188,8 @@ BAD = {
     "integer": (
         "predict.py",
         ["--data=integer.tsv", "--output=new"],
-        r"^predict\.py: integer\.tsv, line 1: field I1: expected an integer .* 'nan'",
+        r"^predict\.py: integer\.tsv, line 1: field I1: "
+        "expected an integer .* received 'nan'",
     ),
     "negative beta": (
         "train.py",
@@ -213,7 +214,8 @@ BAD = {
     "config key": (
         "train.py",
         ["--config.optimizer.learning_rat=1", "--model_dir=new"],
-        r"received config.optimizer.learning_rat; the nearest is config.\S+_rate\.$",
+        "received config.optimizer.learning_rat; "
+        "the nearest is config.optimizer.learning_rate",
     ),
     "config section": (
         "train.py",
