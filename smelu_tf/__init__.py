@@ -7,8 +7,9 @@ package makes `activation="smelu"` known to that Keras.
 
 import tensorflow as _tf
 
-from .functional import get, smelu
+from .functional import gsmelu, rescu, smelu
 from .kernel import get_kernel, set_kernel
+from .names import get
 from .prediction_difference import prediction_difference
 
 # TensorFlow has loaded its Keras already; the other one is left alone.
@@ -23,7 +24,9 @@ __all__ = [
     "SmeLU",
     "get",
     "get_kernel",
+    "gsmelu",
     "prediction_difference",
+    "rescu",
     "set_kernel",
     "smelu",
 ]

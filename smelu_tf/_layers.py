@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .functional import checked_beta, smelu
+from .functional import check_smelu, smelu
 
 
 class SmeLUMixin:
@@ -37,7 +37,8 @@ class SmeLUMixin:
         super().__init__(**kwargs)
         if np.ndim(beta) != 0:
             raise ValueError(f"beta: expected a single number, received {beta!r}.")
-        self.beta = float(checked_beta(beta))
+        check_smelu(beta)
+        self.beta = float(beta)
         self.supports_masking = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

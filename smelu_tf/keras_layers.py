@@ -5,7 +5,8 @@ from __future__ import annotations
 import keras
 
 from ._layers import SmeLUMixin
-from .functional import smelu
+from .functional import gsmelu, rescu, smelu
+from .names import NamedActivation
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -20,10 +21,14 @@ class SmeLU(SmeLUMixin, keras.layers.Layer):
     __doc__ = SmeLUMixin.__doc__
 
 
-keras.saving.register_keras_serializable("smelu_tf", "smelu")(smelu)
+keras.saving.register_keras_serializable("smelu_tf")(NamedActivation)
+_FUNCTIONS = {"smelu": smelu, "gsmelu": gsmelu, "rescu": rescu}
+for _name, _function in _FUNCTIONS.items():
+    keras.saving.register_keras_serializable("smelu_tf", _name)(_function)
 try:  # `activation="smelu"`: Keras 3 looks bare names up in this private table only.
     from keras.src.activations import ALL_OBJECTS_DICT
 except ImportError:  # `activation=smelu_tf.smelu` works all the same
     pass
 else:
-    ALL_OBJECTS_DICT.setdefault("smelu", smelu)
+    for _name, _function in _FUNCTIONS.items():
+        ALL_OBJECTS_DICT.setdefault(_name, _function)

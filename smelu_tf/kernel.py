@@ -9,18 +9,13 @@ model, which a server without XLA cannot run.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
 import tensorflow as tf
 
-try:  # The one private name in use: is a gradient being recorded?
-    from tensorflow.python.eager.record import could_possibly_record as _is_recording
-except ImportError:  # moved in some later TensorFlow: plain ops are right, if slower
-
-    def _is_recording() -> bool:
-        return False
-
+from .recording import is_recording
 
 KernelPolicy = Literal["auto", "xla", "ops"]
 _POLICIES = ("auto", "xla", "ops")
@@ -61,14 +56,14 @@ def wants_gradient() -> bool:
     Where nobody records a gradient, plain ops do: TensorFlow can differentiate them
     too should it come to that, and a saved model holds no custom gradients.
     """
-    return _policy != "auto" or _is_recording()
+    return _policy != "auto" or is_recording()
 
 
 def should_compile(x: tf.Tensor) -> bool:
     """Whether the passes over x are to be compiled, by the policy in force."""
     if _policy != "auto":
         return _policy == "xla"
-    if not _is_recording():
+    if not is_recording():
         return False
     return not tf.executing_eagerly() or x.shape.num_elements() >= _MIN_EAGER_SIZE
 
@@ -76,24 +71,43 @@ def should_compile(x: tf.Tensor) -> bool:
 class Pass:
     """An elementwise pass that can be run both ways.
 
-    Half-precision tensors are computed in float32 and rounded at the end.
+    Half-precision tensors are computed in float32.
 
     Args:
-        function: of tensors of one dtype to a tensor of that dtype.
+        function: of tensors of one dtype, and Python numbers, to a tensor.
+        rounded: whether the result has the first tensor's dtype again.
     """
 
-    def __init__(self, function: Callable[..., tf.Tensor]) -> None:
-        def in_compute_dtype(*tensors: tf.Tensor) -> tf.Tensor:
-            dtype = tensors[0].dtype
-            if dtype.size < 4:
-                tensors = tuple(tf.cast(tensor, tf.float32) for tensor in tensors)
-            return tf.cast(function(*tensors), dtype)
-
-        self._ops = in_compute_dtype
+    def __init__(
+        self, function: Callable[..., tf.Tensor], rounded: bool = True
+    ) -> None:
+        # A partial, not a closure: TensorFlow counts retracings by code object, and
+        # would warn of many for the one code of all closures.
+        self._ops = functools.partial(_in_compute_dtype, function, rounded)
         self._compiled = tf.function(
-            in_compute_dtype, jit_compile=True, reduce_retracing=True, autograph=False
+            self._ops, jit_compile=True, reduce_retracing=True, autograph=False
         )
 
-    def __call__(self, *tensors: Any, compiled: bool) -> tf.Tensor:
-        """Runs the pass on tensors, the first of which gives the result's dtype."""
-        return (self._compiled if compiled else self._ops)(*tensors)
+    def __call__(self, first: tf.Tensor, *others: Any, compiled: bool) -> tf.Tensor:
+        """Runs the pass; a number among the others is taken as a constant."""
+        if not compiled:
+            return self._ops(first, *others)
+        # As a number it would compile anew for each of its values.
+        dtype = tf.float64 if first.dtype == tf.float64 else tf.float32
+        return self._compiled(
+            first,
+            *[tf.constant(v, dtype) if isinstance(v, float) else v for v in others],
+        )
+
+
+def _in_compute_dtype(
+    function: Callable[..., tf.Tensor], rounded: bool, first: tf.Tensor, *others: Any
+) -> tf.Tensor:
+    if first.dtype.size >= 4:
+        return function(first, *others)
+    result = function(*[_in_float32(value) for value in (first, *others)])
+    return tf.cast(result, first.dtype) if rounded else result
+
+
+def _in_float32(value: Any) -> Any:
+    return value if isinstance(value, float) else tf.cast(value, tf.float32)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tf_keras
 
 from ._layers import SmeLUMixin
-from .functional import smelu
+from .functional import gsmelu, rescu, smelu
+from .names import NamedActivation
 
 
 @tf_keras.saving.register_keras_serializable("smelu_tf")
@@ -13,6 +14,10 @@ class SmeLU(SmeLUMixin, tf_keras.layers.Layer):
     __doc__ = SmeLUMixin.__doc__
 
 
-tf_keras.saving.register_keras_serializable("smelu_tf", "smelu")(smelu)
-# `activation="smelu"`: bare names are looked up among the custom objects.
-tf_keras.saving.get_custom_objects().setdefault("smelu", smelu)
+tf_keras.saving.register_keras_serializable("smelu_tf")(NamedActivation)
+# HDF5 files name classes without their package.
+tf_keras.saving.get_custom_objects().setdefault("NamedActivation", NamedActivation)
+for _name, _function in {"smelu": smelu, "gsmelu": gsmelu, "rescu": rescu}.items():
+    tf_keras.saving.register_keras_serializable("smelu_tf", _name)(_function)
+    # `activation="smelu"`: bare names are looked up among the custom objects.
+    tf_keras.saving.get_custom_objects().setdefault(_name, _function)

@@ -1,0 +1,162 @@
+"""Elementwise functions of x and parameters, with gradients in all of them.
+
+Each is one pass over memory forward and one backward for each gradient wanted. The
+passes are differentiable in turn, so that second derivatives are right too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from . import kernel, recording
+
+_TINY = {d: float(np.finfo(d.as_numpy_dtype).tiny) for d in (tf.float32, tf.float64)}
+
+Formula = Callable[..., tf.Tensor]
+# A float where it is constant, else a tensor. (`tf.is_tensor` would be slow to tell.)
+Parameter = Any
+
+
+class Elementwise:
+    """A function of x and parameters that broadcast to it, with its own gradients.
+
+    Args:
+        value: (x, *parameters) -> y, right when TensorFlow differentiates it as it
+            stands, at the joints of its pieces too.
+        partials: (x, *parameters) -> the partial derivative of y, in x first and then
+            in each parameter.
+        from_output: whether the partials take y in place of x. Then y is all that is
+            kept for the gradient.
+    """
+
+    def __init__(
+        self, value: Formula, partials: Sequence[Formula], from_output: bool = False
+    ) -> None:
+        self._value = kernel.Pass(value)
+        self._in_x, *self._in_parameters = [
+            kernel.Pass(_times(partial), rounded=index == 0)
+            for index, partial in enumerate(partials)
+        ]
+        self._from_output = from_output
+
+    def __call__(self, x: tf.Tensor, *parameters: Parameter) -> tf.Tensor:
+        """y, of x's shape and dtype; parameters are as `parameter` returns them."""
+        if not kernel.wants_gradient():
+            return self._value(x, *parameters, compiled=False)
+        compiled = kernel.should_compile(x)
+        kept = [x]  # what the gradient is computed from
+
+        def value(x: tf.Tensor, *tensors: tf.Tensor) -> tf.Tensor:
+            rest = iter(tensors)
+            y = self._value(
+                x,
+                *[p if isinstance(p, float) else next(rest) for p in parameters],
+                compiled=compiled,
+            )
+            if self._from_output:
+                kept[0] = y
+            return y
+
+        def gradient(dy: tf.Tensor) -> list[tf.Tensor]:
+            in_x = self._in_x(dy, kept[0], *parameters, compiled=compiled)
+            return [in_x] + [
+                _sum_to(partial(dy, kept[0], *parameters, compiled=compiled), p)
+                for partial, p in zip(self._in_parameters, parameters, strict=True)
+                if not isinstance(p, float)
+            ]
+
+        tensors = [p for p in parameters if not isinstance(p, float)]
+        y = recording.with_gradient(value, gradient, [x, *tensors])
+        if self._from_output:
+            # The output as the caller has it: the gradient, computed from it, can be
+            # differentiated through it down to x.
+            kept[0] = y
+        return y
+
+
+def floating(x: Any, function: str) -> tf.Tensor:
+    """x as a tensor, once it is known to be floating-point."""
+    x = tf.convert_to_tensor(x)
+    if not x.dtype.is_floating:
+        raise ValueError(
+            f"{function}: expected a floating-point tensor, received {x.dtype.name}."
+        )
+    return x
+
+
+def parameter(value: Any, x: tf.Tensor, name: str) -> Parameter:
+    """A parameter in the form that passes take: a Python number, or a tensor.
+
+    Args:
+        value: a number, an array, a tensor or a variable that broadcasts to x.
+        x: what it is applied to.
+        name: for the message.
+
+    Raises:
+        ValueError: the shape does not fit.
+    """
+    if isinstance(value, int | float) or is_number(value) and np.ndim(value) == 0:
+        return float(value)
+    # Half precision would put a parameter off by up to 0.4 %: it stays in float32.
+    dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
+    tensor = tf.cast(value, dtype)
+    try:
+        shape = tf.broadcast_static_shape(tensor.shape, x.shape)
+        fits = shape.is_compatible_with(x.shape)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"{name}: expected a shape that broadcasts to {x.shape}, "
+            f"received {tensor.shape}."
+        )
+    return tensor
+
+
+def is_number(value: Any) -> bool:
+    """Whether a parameter's value is at hand: a number or an array of them."""
+    return isinstance(value, int | float) or not (
+        tf.is_tensor(value) or isinstance(value, tf.Variable)
+    )
+
+
+def check_numbers(value: Any, name: str, low: float, high: float) -> None:
+    """Raises a ValueError if a number, or one in an array, is not in a range.
+
+    Tensors are taken as they are: their values may not be known yet.
+    """
+    if not is_number(value):
+        return
+    for number in tf.nest.flatten(
+        value.tolist() if hasattr(value, "tolist") else value
+    ):
+        is_real = isinstance(number, int | float) and not isinstance(number, bool)
+        if not is_real or not low <= number <= high:
+            wanted = "a finite number"
+            if low == 0:
+                wanted += f" of 0 or more, at most {high:g}"
+            raise ValueError(f"{name}: expected {wanted}, received {number!r}.")
+
+
+def at_least_tiny(value: Parameter, x: tf.Tensor) -> Parameter:
+    """A divisor: the value, or the smallest normal number in place of 0."""
+    tiny = _TINY[x.dtype]
+    return max(value, tiny) if isinstance(value, float) else tf.maximum(value, tiny)
+
+
+def _times(partial: Formula) -> Formula:
+    return lambda dy, kept, *parameters: tf.raw_ops.Mul(
+        x=dy, y=partial(kept, *parameters)
+    )
+
+
+def _sum_to(value: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """The sum of a tensor over the axes that another was broadcast along."""
+    if like.shape.rank == 0:
+        return tf.reduce_sum(value)
+    axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(like), s1=tf.shape(value))
+    return tf.reshape(tf.reduce_sum(value, axes), tf.shape(like))

@@ -1,0 +1,156 @@
+"""Activations by name, with parameters: `relu`, `smelu:0.5`, `rescu:1:normal`."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from .elementwise import check_numbers
+from .functional import check_gsmelu, check_rescu, check_smelu, gsmelu, rescu, smelu
+
+Activation = Callable[[tf.Tensor], tf.Tensor]
+
+
+def get(identifier: str | Activation) -> Activation:
+    """An activation by its name, with parameters after colons, or as it is.
+
+    Args:
+        identifier: `smelu`, `smelu:0.5` (beta), `gsmelu:1:1:0.1` or, by name,
+            `gsmelu:g_minus=0.1`, `rescu:0.5:normal`, `swish:2`, `relu`, `gelu`, another
+            name below, a function, or a layer.
+
+    Returns:
+        A function of a tensor. Both Kerases can serialise those named here.
+
+    Raises:
+        ValueError: an unknown name, or a parameter that is none.
+
+    Example:
+        >>> get("smelu:0.5")(tf.constant([0.0])).numpy()
+        array([0.125], dtype=float32)
+    """
+    if callable(identifier):
+        return identifier
+    function, arguments = _parse(str(identifier))
+    return NamedActivation(str(identifier)) if arguments else function
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedActivation:
+    """An activation with its parameters, in a form that Keras can serialise.
+
+    Args:
+        identifier: as `get` takes it.
+
+    Raises:
+        ValueError: as `get` does.
+    """
+
+    identifier: str
+
+    def __post_init__(self) -> None:
+        _parse(self.identifier)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """The activation of x."""
+        function, arguments = _parse(self.identifier)
+        return function(x, **arguments)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"identifier": self.identifier}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> NamedActivation:
+        """The activation of a configuration."""
+        return cls(**config)
+
+
+def _swish(x: tf.Tensor, beta: float = 1.0) -> tf.Tensor:
+    return tf.nn.silu(x, beta)
+
+
+# Those that take parameters, and what checks them.
+_WITH_PARAMETERS: dict[str, tuple[Callable[..., tf.Tensor], Callable[..., None]]] = {
+    "smelu": (smelu, check_smelu),
+    "gsmelu": (gsmelu, check_gsmelu),
+    "rescu": (rescu, check_rescu),
+    "swish": (_swish, lambda beta: check_numbers(beta, "beta", -1e38, 1e38)),
+}
+
+_BY_NAME: dict[str, Activation] = {
+    "smelu": smelu,
+    "gsmelu": gsmelu,
+    "rescu": rescu,
+    "relu": tf.nn.relu,
+    "linear": tf.identity,
+    "swish": tf.nn.silu,
+    "silu": tf.nn.silu,
+    "gelu": tf.nn.gelu,
+    "softplus": tf.nn.softplus,
+    "elu": tf.nn.elu,
+    "selu": tf.nn.selu,
+    "sigmoid": tf.nn.sigmoid,
+    "tanh": tf.nn.tanh,
+}
+
+
+@functools.lru_cache
+def _parse(identifier: str) -> tuple[Callable[..., tf.Tensor], dict[str, Any]]:
+    """The function that is named, and its arguments."""
+    name, *fields = identifier.split(":")
+    if name not in _BY_NAME:
+        nearest = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.0)[0]
+        raise ValueError(
+            f"activation: expected one of {', '.join(_BY_NAME)}, received "
+            f"{identifier!r}; the nearest is {nearest}."
+        )
+    if not fields:
+        return _BY_NAME[name], {}
+    if name not in _WITH_PARAMETERS:
+        raise ValueError(
+            f"activation: expected {name} without a parameter, received {identifier!r}."
+        )
+    function, check = _WITH_PARAMETERS[name]
+    arguments = _arguments(identifier, function)
+    check(**arguments)
+    return function, arguments
+
+
+def _arguments(identifier: str, function: Callable[..., tf.Tensor]) -> dict[str, Any]:
+    """All parameters of a function, by default where the identifier is silent."""
+    name, *fields = identifier.split(":")
+    _, *parameters = inspect.signature(function).parameters.values()
+    values = {parameter.name: parameter.default for parameter in parameters}
+    if len(fields) > len(parameters):
+        raise ValueError(
+            f"activation: expected at most {len(parameters)} parameters after {name} "
+            f"({', '.join(values)}), received {identifier!r}."
+        )
+    for parameter, field in zip(parameters, fields, strict=False):
+        key, equals, text = field.rpartition("=")
+        if not equals:
+            key = parameter.name
+        elif key not in values:
+            raise ValueError(
+                f"activation: expected one of {', '.join(values)} before =, received "
+                f"{identifier!r}."
+            )
+        if isinstance(values[key], str):
+            values[key] = text
+            continue
+        try:
+            values[key] = float(text)
+        except ValueError:
+            before = identifier[: identifier.rindex(text)]
+            raise ValueError(
+                f"activation: expected a number after {before}, received "
+                f"{identifier!r}."
+            ) from None
+    return values

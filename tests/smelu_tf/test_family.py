@@ -1,0 +1,402 @@
+"""One ladder for all functions of the family, against oracles in float64.
+
+The oracles share no formula with the code: gSmeLU's three polynomials, and ReLU
+convolved with a density by quadrature.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, special
+
+import smelu_tf
+from smelu_tf import gsmelu, rescu, smelu
+from smelu_tf.functional import DENSITIES
+
+
+@pytest.fixture(autouse=True, params=["ops", "xla"])
+def policy(request):
+    """Every test runs with both ways of running the passes."""
+    smelu_tf.set_kernel(request.param)
+    yield request.param
+    smelu_tf.set_kernel("auto")
+
+
+def _ref_gsmelu(x, alpha, beta, g_minus, g_plus, t):
+    """The lines and the parabola A x² + B x + C, by the published coefficients."""
+    width = alpha + beta
+    a = (g_plus - g_minus) / (2 * width)
+    b = (alpha * g_plus + beta * g_minus) / width
+    c = t + (alpha**2 * (g_plus + g_minus) + 2 * alpha * beta * g_minus) / (2 * width)
+    s = t + g_minus * width / 2 + g_plus * (alpha - beta) / 2
+    left, right = g_minus * x + t + g_minus * alpha, g_plus * x + s
+    return np.where(
+        x <= -alpha, left, np.where(x >= beta, right, a * x * x + b * x + c)
+    )
+
+
+_PDF = {
+    "uniform": lambda u: (np.abs(u) <= 1) / 2,
+    "triangular": lambda u: np.maximum(1 - np.abs(u), 0),
+    "epanechnikov": lambda u: np.maximum(0.75 * (1 - u * u), 0),
+    "normal": lambda u: np.exp(-u * u / 2) / np.sqrt(2 * np.pi),
+    "logistic": lambda u: special.expit(u) * special.expit(-u),
+    "squareplus": lambda u: 0.5 * (1 + u * u) ** -1.5,
+    "laplace": lambda u: 0.5 * np.exp(-np.abs(u)),
+}
+_REACH = {"uniform": 1, "triangular": 1, "epanechnikov": 1}
+
+
+def _ref_rescu(x, beta, density):
+    """relu(x) + ∫ (U - |x|)₊ p(U) dU, one quadrature for each x."""
+    scale = np.sqrt(beta) if density == "squareplus" else beta
+    reach = _REACH.get(density, np.inf)
+
+    def excess(a):
+        if a >= reach:
+            return 0.0
+        pdf = _PDF[density]
+        return integrate.quad(
+            lambda u: (u - a) * pdf(u), a, reach, epsabs=1e-14, epsrel=1e-13
+        )[0]
+
+    x = np.asarray(x, np.float64)
+    return np.maximum(x, 0) + scale * np.vectorize(excess)(np.abs(x) / scale)
+
+
+class Case(NamedTuple):
+    function: object
+    reference: object
+    parameters: tuple
+
+    def __call__(self, x, *parameters):
+        return self.function(x, *parameters)
+
+
+CASES = {
+    "smelu": Case(smelu, lambda x, b: _ref_gsmelu(x, b, b, 0, 1, 0), (1.3,)),
+    "gsmelu": Case(gsmelu, _ref_gsmelu, (0.9, 1.4, 0.2, 0.8, -0.3)),
+    "gsmelu down": Case(gsmelu, _ref_gsmelu, (-0.5, 1.4, 1.5, -0.3, 2.0)),
+    **{
+        f"rescu {density}": Case(
+            lambda x, b, density=density: rescu(x, b, density),
+            lambda x, b, density=density: _ref_rescu(x, b, density),
+            (1.3,),
+        )
+        for density in DENSITIES
+    },
+}
+each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+
+# The tails, both sides of 0, and no point where a second derivative jumps; 0 itself is
+# one for no density but the triangular and Laplace's, whose third derivative jumps.
+X = np.concatenate([[-30, -4.5, -1.7], np.linspace(-0.87, 0.83, 18), [0, 1.9, 4.5, 30]])
+
+
+@each_case
+def test_value_is_the_oracle_s(case):
+    expected = case.reference(X, *case.parameters)
+    got = case(tf.constant(X), *case.parameters)
+    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-13)
+    got32 = case(tf.constant(X, tf.float32), *case.parameters)
+    assert got32.dtype == tf.float32
+    np.testing.assert_allclose(got32, expected, rtol=1e-6, atol=3e-7)
+
+
+def derivatives(case, x, parameters, transform):
+    """The gradient of Σ w·y in x and in each parameter, and its Jacobian's columns."""
+    w = tf.constant(np.linspace(1, 2, x.shape[0]))
+
+    @transform
+    def compute():
+        with tf.GradientTape(persistent=True) as outer:
+            outer.watch([x, *parameters])
+            with tf.GradientTape() as inner:
+                inner.watch([x, *parameters])
+                y = tf.reduce_sum(w * case(x, *parameters))
+            first = inner.gradient(y, [x, *parameters])
+            sums = [tf.reduce_sum(first[0]), *first[1:]]
+        second = [
+            outer.gradient(s, [x, *parameters], unconnected_gradients="zero")
+            for s in sums
+        ]
+        return first, second
+
+    return tf.nest.map_structure(lambda t: t.numpy(), compute()), w.numpy()
+
+
+TRANSFORMS = {
+    "eager": lambda f: f,
+    "graph": tf.function,
+    "jit": lambda f: tf.function(f, jit_compile=True),
+}
+
+
+@each_case
+@pytest.mark.parametrize("mode", TRANSFORMS)
+def test_first_derivatives_in_x_and_every_parameter_are_differences(case, mode):
+    x, p = X, np.array(case.parameters)
+    constants = tf.constant(x), [tf.constant(v, tf.float64) for v in p]
+    (first, _), w = derivatives(case, *constants, TRANSFORMS[mode])
+    h = 1e-5
+
+    def f(x, p):
+        return w * case.reference(x, *p)
+
+    in_x = (f(x + h, p) - f(x - h, p)) / (2 * h)
+    np.testing.assert_allclose(first[0], in_x, rtol=1e-7, atol=1e-8)
+    for i, step in enumerate(h * np.eye(len(p))):
+        expected = np.sum(f(x, p + step) - f(x, p - step)) / (2 * h)
+        np.testing.assert_allclose(first[1 + i], expected, rtol=1e-7, atol=1e-7)
+
+
+@each_case
+@pytest.mark.parametrize("mode", TRANSFORMS)
+def test_second_derivatives_of_every_pair_are_differences_of_the_first(case, mode):
+    # The first are known to be right by the test above.
+    x, p = X, np.array(case.parameters)
+
+    def first(x, p):
+        tensors = tf.constant(x), [tf.constant(v, tf.float64) for v in p]
+        (gradient, _), _ = derivatives(case, *tensors, TRANSFORMS["eager"])
+        return gradient
+
+    tensors = tf.constant(x), [tf.constant(v, tf.float64) for v in p]
+    (_, second), _ = derivatives(case, *tensors, TRANSFORMS[mode])
+    h = 1e-6
+    plus, minus = first(x + h, p), first(x - h, p)
+    in_x = (plus[0] - minus[0]) / (2 * h)
+    np.testing.assert_allclose(second[0][0], in_x, rtol=1e-6, atol=3e-6)
+    for i, step in enumerate(h * np.eye(len(p))):
+        plus, minus = first(x, p + step), first(x, p - step)
+        for j in range(1 + len(p)):
+            expected = np.sum(plus[j] - minus[j]) / (2 * h)
+            np.testing.assert_allclose(second[j][1 + i], expected, rtol=1e-6, atol=3e-6)
+
+
+@each_case
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+def test_infinities_and_nan(case, dtype):
+    x = tf.constant([-np.inf, np.inf, np.nan], dtype)
+    width = 1.0
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        if case.function is gsmelu:
+            y = gsmelu(x, width, width)
+        else:
+            y = case(x, width)
+    np.testing.assert_array_equal(tf.cast(y, tf.float64), [0, np.inf, np.nan])
+    slope = tf.cast(tape.gradient(y, x), tf.float64)
+    np.testing.assert_array_equal(slope, [0, 1, np.nan])
+    assert y.dtype == dtype
+
+
+def test_gsmelu_s_limits_at_infinity():
+    x = tf.constant([-np.inf, np.inf])
+    for g_minus, g_plus in ((0.0, 0.0), (0.1, 0.0), (-0.1, 2.0)):
+        limits = [
+            -np.inf * g_minus if g_minus else -0.3,
+            np.inf * g_plus if g_plus else -0.3 + g_minus,
+        ]
+        got = gsmelu(x, 1.0, 1.0, g_minus, g_plus, -0.3)
+        np.testing.assert_allclose(got, np.array(limits, np.float32), rtol=1e-6)
+
+
+@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("kind", [float, tf.constant])
+def test_width_0_is_relu_in_value_and_gradient(density, kind):
+    x = tf.constant([-3.0, -1e-20, 0.0, 1e-20, 0.5, 3.0])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        ours, relu = rescu(x, kind(0.0), density), tf.nn.relu(x)
+    np.testing.assert_array_equal(ours, relu)
+    np.testing.assert_array_equal(tape.gradient(ours, x), tape.gradient(relu, x))
+
+
+@pytest.mark.parametrize("kind", [float, tf.constant])
+def test_gsmelu_of_width_0_is_two_lines(kind):
+    x = tf.constant([-3.0, -1e-20, 1e-20, 3.0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = gsmelu(x, kind(0.0), kind(0.0), 0.1, 2.0)
+    np.testing.assert_allclose(y, [-0.3, -1e-21, 2e-20, 6.0], rtol=1e-6)
+    np.testing.assert_allclose(tape.gradient(y, x), [0.1, 0.1, 2, 2], rtol=1e-6)
+
+
+numbers = st.floats(-1e3, 1e3)
+slopes = st.floats(-5, 5)
+widths = st.floats(0.01, 100)
+
+
+@settings(deadline=None, max_examples=60)
+@given(numbers, widths, widths, slopes, slopes, slopes)
+def test_gsmelu_is_the_oracle_s_for_any_parameters(x, alpha, beta, g_minus, g_plus, t):
+    parameters = alpha, beta, g_minus, g_plus, t
+    got = gsmelu(tf.constant(x, tf.float64), *parameters)
+    expected = _ref_gsmelu(np.float64(x), *parameters)
+    np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-10)
+
+
+@settings(deadline=None, max_examples=60)
+@given(widths, widths, slopes, slopes, slopes)
+def test_gsmelu_joins_its_pieces_in_value_and_slope(alpha, beta, g_minus, g_plus, t):
+    eps = 1e-9 * (alpha + beta)
+    joints = np.array([-alpha, beta])
+    x = tf.constant(np.concatenate([joints - eps, joints, joints + eps]))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = gsmelu(x, alpha, beta, g_minus, g_plus, t)
+    slope = tape.gradient(y, x).numpy().reshape(3, 2)
+    np.testing.assert_allclose(slope, np.tile([g_minus, g_plus], (3, 1)), atol=1e-7)
+    np.testing.assert_allclose(np.diff(y.numpy().reshape(3, 2), axis=0), 0, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from(DENSITIES), st.lists(numbers, min_size=2, max_size=20), widths)
+def test_rescu_is_monotone_above_relu_and_odd_but_for_its_half(density, values, beta):
+    x = np.sort(np.array(values))
+    y, mirrored = (rescu(tf.constant(s * x), beta, density).numpy() for s in (1, -1))
+    slack = 1e-12 * np.maximum(np.abs(x), beta)
+    assert np.all(np.diff(y) >= -slack[1:])
+    assert np.all(y >= np.maximum(x, 0) - slack)
+    np.testing.assert_allclose(y - mirrored, x, atol=1e-12 * max(np.abs(x).max(), beta))
+
+
+def test_rescu_s_known_members():
+    x = tf.constant(X, tf.float32)
+    np.testing.assert_array_equal(rescu(x, 0.7), smelu(x, 0.7))
+    softplus = tf.math.softplus(x / 0.7) * 0.7
+    np.testing.assert_allclose(rescu(x, 0.7, "logistic"), softplus, 1e-6, 1e-7)
+    squareplus = (X + np.sqrt(X * X + 0.7)) / 2
+    np.testing.assert_allclose(rescu(x, 0.7, "squareplus"), squareplus, 2e-6, 1e-7)
+    np.testing.assert_array_equal(gsmelu(tf.constant([-2.0, 0.5])), smelu([-2.0, 0.5]))
+
+
+def test_squareplus_is_exact_far_out():
+    x = tf.constant([-1e25, -1e4, 1e25])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = rescu(x, 2.0, "squareplus")
+    np.testing.assert_allclose(y, [0.5e-25, 0.5e-4, 1e25], rtol=1e-6)
+    slope = tape.gradient(y, x)
+    np.testing.assert_allclose(slope, [0, 0.5e-8, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@each_case
+def test_half_precision_is_float32_rounded_and_sums_in_float32(case, dtype):
+    x = tf.cast(tf.constant(np.linspace(-3, 3, 501), tf.float32), dtype)
+    wide = tf.cast(x, tf.float32)
+
+    def run(x):
+        p = [tf.constant(v, tf.float32) for v in case.parameters]
+        with tf.GradientTape() as tape:
+            tape.watch([x, *p])
+            y = case(x, *p)
+        in_x, *rest = tape.gradient(y, [x, *p])
+        return [tf.cast(v, tf.float32).numpy() for v in (y, in_x)], rest
+
+    (y, in_x), in_parameters = run(x)
+    (wide_y, wide_in_x), wide_in_parameters = run(wide)
+    rounded = tf.cast(tf.cast(wide_y, dtype), tf.float32)
+    np.testing.assert_array_equal(y, rounded)
+    tolerance = 2e-2 if dtype == "bfloat16" else 2e-3
+    np.testing.assert_allclose(in_x, wide_in_x, atol=tolerance)
+    # SmeLU's come from the rounded output; no rounding of single terms adds up.
+    for got, expected in zip(in_parameters, wide_in_parameters, strict=True):
+        assert got.dtype == tf.float32
+        np.testing.assert_allclose(got, expected, rtol=2e-3, atol=0.05)
+
+
+@each_case
+@pytest.mark.parametrize("shape", [(3,), (4, 1, 1), (2, 3)])
+def test_parameters_broadcast_and_their_gradients_have_their_shapes(case, shape):
+    random = np.random.default_rng(0)
+    x = tf.constant(random.normal(size=(4, 2, 3)))
+    parameters = [
+        tf.constant(v + random.uniform(0, 0.2, shape)) for v in case.parameters
+    ]
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        total = tf.reduce_sum(case(x, *parameters))
+    gradients = tape.gradient(total, parameters)
+    for i, gradient in enumerate(gradients):
+        # One by one: with the others' gradients, summed where they are scalars.
+        full = [np.broadcast_to(p, x.shape) for p in parameters]
+        flat = [tf.constant(f.reshape(-1)) for f in full]
+        with tf.GradientTape() as tape:
+            tape.watch(flat)
+            total = tf.reduce_sum(case(tf.reshape(x, [-1]), *flat))
+        each = tape.gradient(total, flat[i]).numpy().reshape(x.shape)
+        axes = tuple(a for a in range(3) if (1, 1, 1, *shape)[-3:][a] == 1)
+        expected = each.sum(axis=axes).reshape(shape)
+        assert gradient.shape == shape
+        np.testing.assert_allclose(gradient, expected, rtol=1e-12, atol=1e-13)
+
+
+@each_case
+def test_unknown_shapes_empty_tensors_and_vectorized_map(case):
+    x = tf.constant(np.random.default_rng(0).normal(size=(5, 7)))
+    mapped = tf.vectorized_map(lambda row: case(row, *case.parameters), x)
+    np.testing.assert_allclose(mapped, case(x, *case.parameters), rtol=1e-12)
+
+    @tf.function(input_signature=[tf.TensorSpec(None)])
+    def unknown(x):
+        parameters = [tf.constant(p) for p in case.parameters]
+        with tf.GradientTape() as tape:
+            tape.watch([x, *parameters])
+            y = case(x, *parameters)
+        return y, tape.gradient(y, [x, *parameters])
+
+    for shape in ((3,), (2, 2), (), (0, 4)):
+        y, (slope, *rest) = unknown(tf.zeros(shape))
+        assert y.shape == slope.shape == shape
+        assert all(gradient.shape == () for gradient in rest)
+        if 0 in shape:
+            np.testing.assert_array_equal(rest, np.zeros(len(rest)))
+
+
+@each_case
+def test_plain_ops_differentiated_as_they_stand_are_right(case):
+    """Traced without a tape there is no custom gradient; joints and 0 are among x."""
+    smelu_tf.set_kernel("auto")
+    joints = np.array([-1.3, 1.3, -0.9, 1.4, 0.5, 0.0])
+    x = tf.constant(np.concatenate([X, joints]))
+    p = [tf.constant(v, tf.float64) for v in case.parameters]
+
+    @tf.function
+    def plain(x, *p):
+        return tf.gradients(tf.reduce_sum(case(x, *p)), [x, *p])
+
+    with tf.GradientTape() as tape:
+        tape.watch([x, *p])
+        y = case(x, *p)
+    for got, expected in zip(plain(x, *p), tape.gradient(y, [x, *p]), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: gsmelu(x, -1.0, 0.5), r"alpha \+ beta: expected 0 or more, .*-1.0"),
+        (lambda x: gsmelu(x, np.nan), "alpha: expected a finite number, received nan"),
+        (lambda x: gsmelu(x, g_plus="1"), "g_plus: expected a finite number"),
+        (lambda x: gsmelu(x, t=tf.ones([2])), "t: expected a shape that broadcasts to"),
+        (
+            lambda x: gsmelu(x, [1.0, -2.0, 0], 1.0),
+            r"alpha \+ beta: expected 0 or more",
+        ),
+        (lambda x: rescu(x, -1.0), "beta: expected a finite number of 0 or more"),
+        (lambda x: rescu(x, 1.0, "gauss"), "density: expected one of .*'gauss'"),
+        (lambda x: rescu(x, 1.0, None), "density: expected one of uniform"),
+        (lambda x: gsmelu(tf.cast(x, tf.int32)), "gsmelu: expected a floating-point"),
+        (lambda x: rescu(tf.cast(x, tf.int32)), "rescu: expected a floating-point"),
+    ],
+)
+def test_what_they_do_not_take_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(tf.zeros([4, 3]))
