@@ -1,8 +1,8 @@
 """SmeLU and its kin for TensorFlow and Keras, and the prediction difference.
 
-`SmeLU` is the layer of whatever `tf.keras` is; `smelu_tf.keras_layers` (Keras 3) and
-`smelu_tf.tf_keras_layers` (tf-keras) hold the one of each flavour. Importing this
-package makes `activation="smelu"` known to that Keras.
+`SmeLU`, `GSmeLU` and `RESCU` are layers of whatever `tf.keras` is;
+`smelu_tf.keras_layers` (Keras 3) and `smelu_tf.tf_keras_layers` (tf-keras) hold those
+of each flavour. Importing this package makes `activation="smelu"` known to that Keras.
 """
 
 import tensorflow as _tf
@@ -14,13 +14,15 @@ from .prediction_difference import prediction_difference
 
 # TensorFlow has loaded its Keras already; the other one is left alone.
 if _tf.keras.Model.__module__.partition(".")[0] == "tf_keras":
-    from .tf_keras_layers import SmeLU
+    from .tf_keras_layers import RESCU, GSmeLU, SmeLU
 else:
-    from .keras_layers import SmeLU
+    from .keras_layers import RESCU, GSmeLU, SmeLU
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "GSmeLU",
+    "RESCU",
     "SmeLU",
     "get",
     "get_kernel",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from ._layers import SmeLUMixin
+from ._layers import GSmeLUMixin, RESCUMixin, SmeLUMixin
 from .functional import gsmelu, rescu, smelu
 from .names import NamedActivation
 
@@ -16,9 +16,24 @@ if keras.backend.backend() != "tensorflow":
     )
 
 
+class _Layer(keras.layers.Layer):
+    _keras = keras
+    _NO_AUTOCAST = {"autocast": False}
+
+
 @keras.saving.register_keras_serializable("smelu_tf")
-class SmeLU(SmeLUMixin, keras.layers.Layer):
+class SmeLU(SmeLUMixin, _Layer):
     __doc__ = SmeLUMixin.__doc__
+
+
+@keras.saving.register_keras_serializable("smelu_tf")
+class GSmeLU(GSmeLUMixin, _Layer):
+    __doc__ = GSmeLUMixin.__doc__
+
+
+@keras.saving.register_keras_serializable("smelu_tf")
+class RESCU(RESCUMixin, _Layer):
+    __doc__ = RESCUMixin.__doc__
 
 
 keras.saving.register_keras_serializable("smelu_tf")(NamedActivation)

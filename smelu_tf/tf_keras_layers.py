@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import tf_keras
 
-from ._layers import SmeLUMixin
+from ._layers import GSmeLUMixin, RESCUMixin, SmeLUMixin
 from .functional import gsmelu, rescu, smelu
 from .names import NamedActivation
 
 
+class _Layer(tf_keras.layers.Layer):
+    _keras = tf_keras
+    _NO_AUTOCAST = {"experimental_autocast": False}
+
+
 @tf_keras.saving.register_keras_serializable("smelu_tf")
-class SmeLU(SmeLUMixin, tf_keras.layers.Layer):
+class SmeLU(SmeLUMixin, _Layer):
     __doc__ = SmeLUMixin.__doc__
+
+
+@tf_keras.saving.register_keras_serializable("smelu_tf")
+class GSmeLU(GSmeLUMixin, _Layer):
+    __doc__ = GSmeLUMixin.__doc__
+
+
+@tf_keras.saving.register_keras_serializable("smelu_tf")
+class RESCU(RESCUMixin, _Layer):
+    __doc__ = RESCUMixin.__doc__
 
 
 tf_keras.saving.register_keras_serializable("smelu_tf")(NamedActivation)

@@ -1,5 +1,6 @@
 """The layers of both Kerases climb one ladder; names and flavours in own processes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from smelu_tf import keras_layers, smelu, tf_keras_layers
+import smelu_tf
+from smelu_tf import gsmelu, keras_layers, rescu, smelu, tf_keras_layers
+from smelu_tf.functional import DENSITIES
 
 FLAVOURS = {"keras": (keras, keras_layers), "tf_keras": (tf_keras, tf_keras_layers)}
 
@@ -20,60 +23,126 @@ def flavour(request):
     return FLAVOURS[request.param]
 
 
-def model_of(k, activation):
+# The layers, and the functions with the parameters that they start from.
+LAYERS = {
+    "SmeLU": (lambda o, **k: o.SmeLU(0.5, **k), lambda x: smelu(x, 0.5)),
+    "SmeLU trained": (
+        lambda o, **k: o.SmeLU(0.5, trainable_parameters=True, **k),
+        lambda x: smelu(x, 0.5),
+    ),
+    "SmeLU trained by unit": (
+        lambda o, **k: o.SmeLU(0.5, trainable_parameters=True, shared_axes=[], **k),
+        lambda x: smelu(x, 0.5),
+    ),
+    "GSmeLU": (
+        lambda o, **k: o.GSmeLU(0.5, 1, 0.1, 0.9, -0.2, **k),
+        lambda x: gsmelu(x, 0.5, 1, 0.1, 0.9, -0.2),
+    ),
+    "GSmeLU trained": (
+        lambda o, **k: o.GSmeLU(
+            0.5, 1, 0.1, 0.9, -0.2, trainable_parameters=True, shared_axes=[], **k
+        ),
+        lambda x: gsmelu(x, 0.5, 1, 0.1, 0.9, -0.2),
+    ),
+    "RESCU": (
+        lambda o, **k: o.RESCU(0.5, "triangular", **k),
+        lambda x: rescu(x, 0.5, "triangular"),
+    ),
+    "RESCU trained": (
+        lambda o, **k: o.RESCU(0.5, "normal", trainable_parameters="beta", **k),
+        lambda x: rescu(x, 0.5, "normal"),
+    ),
+}
+FUNCTIONS = {
+    "name": "smelu",
+    "function": smelu,
+    "gsmelu": "gsmelu",
+    "rescu": rescu,
+    "named": smelu_tf.get("rescu:0.5:normal"),
+}
+each_layer = pytest.mark.parametrize(("make", "function"), LAYERS.values(), ids=LAYERS)
+
+
+def model_of(k, activation, dtype=None):
     """A small network with an activation, as a layer or inside Dense."""
-    layers = [k.layers.Input((3,)), k.layers.Dense(5)]
+    layers = [k.layers.Input((3,)), k.layers.Dense(5, dtype=dtype)]
     if isinstance(activation, k.layers.Layer):
         layers += [activation]
     else:
-        layers[1] = k.layers.Dense(5, activation=activation)
-    return k.Sequential([*layers, k.layers.Dense(1)])
+        layers[1] = k.layers.Dense(5, activation=activation, dtype=dtype)
+    return k.Sequential([*layers, k.layers.Dense(1, dtype="float32")])
 
 
 X = np.random.default_rng(0).normal(size=(32, 3)).astype(np.float32)
 
 
-def test_the_layer_is_the_function(flavour):
+@each_layer
+def test_the_layer_is_the_function(flavour, make, function):
     _, ours = flavour
-    got = ours.SmeLU(0.5)(tf.constant(X))
-    np.testing.assert_array_equal(got, smelu(tf.constant(X), 0.5))
+    got = make(ours)(tf.constant(X))
+    np.testing.assert_allclose(got, function(tf.constant(X)), rtol=1e-6, atol=1e-7)
 
 
-def test_config_round_trip(flavour):
+@each_layer
+def test_config_round_trip(flavour, make, function):
     k, ours = flavour
-    layer = ours.SmeLU(beta=0.25, name="act")
-    assert ours.SmeLU.from_config(layer.get_config()).get_config() == layer.get_config()
+    layer = make(ours, name="act", regularizer="l2")
+    config = json.loads(json.dumps(layer.get_config()))  # plain values only
+    again = type(layer).from_config(config)
+    assert again.get_config() == layer.get_config()
     again = k.layers.deserialize(k.layers.serialize(layer))
-    assert type(again) is ours.SmeLU
-    assert again.beta == 0.25
+    assert type(again) is type(layer)
+    assert again.get_config() == layer.get_config()
+    assert again.name == "act"
 
 
-def test_symbolic_shape_and_dtype_are_those_of_values(flavour):
+@each_layer
+def test_symbolic_shape_and_dtype_are_those_of_values(flavour, make, function):
     k, ours = flavour
-    for shape in ((4,), (None, 2), (3, 3, 2)):
-        symbolic = ours.SmeLU()(k.layers.Input(shape))
+    for shape in ((4,), (7, 2), (3, 3, 2)):
+        symbolic = make(ours)(k.layers.Input(shape))
         assert tuple(symbolic.shape) == (None, *shape)
-    for policy in ("float64", "mixed_bfloat16", "mixed_float16"):
-        layer = ours.SmeLU(dtype=policy)
+    for policy in ("float64", "mixed_bfloat16", "mixed_float16", "bfloat16"):
+        layer = make(ours, dtype=policy)
         y = layer(tf.constant(X))
         assert tf.as_dtype(y.dtype).name == layer.compute_dtype
+        for weight in layer.weights:
+            assert tf.as_dtype(weight.dtype).name == layer.variable_dtype
 
 
-def test_it_has_no_weights_and_passes_masks_on(flavour):
-    _, ours = flavour
-    layer = ours.SmeLU()
-    layer(tf.constant(X))
-    assert layer.weights == []
-    assert layer.supports_masking
+@each_layer
+def test_masks_are_passed_on(flavour, make, function):
+    k, ours = flavour
+    inputs = k.layers.Input((4,))
+    embedded = k.layers.Embedding(5, 3, mask_zero=True)(inputs)
+    activated = make(ours)(embedded)
+    pooled = k.layers.GlobalAveragePooling1D()(activated)
+    steps, mean = k.Model(inputs, [activated, pooled])(np.array([[1, 2, 0, 0]]))
+    # Padding does not count: the mean is that of the two steps that are none.
+    np.testing.assert_allclose(mean, np.mean(steps[:, :2], axis=1), rtol=1e-6)
 
 
-@pytest.mark.parametrize("how", ["layer", "name", "function"])
+@each_layer
+def test_mixed_precision_trains(flavour, make, function):
+    k, ours = flavour
+    for policy in ("mixed_bfloat16", "mixed_float16"):
+        model = model_of(k, make(ours, dtype=policy), dtype=policy)
+        model.compile("sgd", "mse")
+        history = model.fit(X, X[:, :1], epochs=8, verbose=0).history["loss"]
+        assert history[-1] < history[0]
+
+
+@pytest.mark.parametrize("how", [*LAYERS, *FUNCTIONS])
 @pytest.mark.parametrize("file", ["model.keras", "model.h5", "saved"])
 def test_training_saving_and_loading(flavour, tmp_path, how, file):
     k, ours = flavour
-    if k is tf_keras and file == "model.h5" and how != "layer":
+    if (
+        k is tf_keras
+        and file == "model.h5"
+        and how in ("name", "function", "gsmelu", "rescu")
+    ):
         pytest.skip("tf-keras cannot read any function of one's own from HDF5")
-    activation = {"layer": ours.SmeLU(0.5), "name": "smelu", "function": smelu}[how]
+    activation = LAYERS[how][0](ours) if how in LAYERS else FUNCTIONS[how]
     model = model_of(k, activation)
     model.compile("sgd", "mse")
     first = model.evaluate(X, X[:, :1], verbose=0)
@@ -94,33 +163,218 @@ def test_training_saving_and_loading(flavour, tmp_path, how, file):
         # Keras 3 cannot read its own "mse" back from HDF5.
         again = k.models.load_model(path, compile=file != "model.h5")
         np.testing.assert_array_equal(again.predict(X, verbose=0), expected)
+        for got, weight in zip(again.get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_array_equal(got, weight)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_trains(flavour, policy):
+@each_layer
+def test_a_reloaded_saved_model_has_right_gradients(flavour, make, function, tmp_path):
     k, ours = flavour
-    model = k.Sequential(
-        [
-            k.layers.Input((3,)),
-            k.layers.Dense(5, dtype=policy),
-            ours.SmeLU(dtype=policy),
-            k.layers.Dense(1, dtype="float32"),
-        ]
-    )
-    model.compile("sgd", "mse")
-    history = model.fit(X, X[:, :1], epochs=8, verbose=0).history["loss"]
-    assert history[-1] < history[0]
+    model = model_of(k, make(ours))
+    x = tf.constant(X)
+
+    def gradient(f):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = f(x)
+        return tape.gradient(y, x)
+
+    expected = gradient(model)
+    tf.saved_model.save(model, str(tmp_path / "saved"))
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
+    signature = loaded.signatures["serving_default"]
+    got = gradient(lambda x: next(iter(signature(x).values())))
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    if k is tf_keras:
+        model.save(str(tmp_path / "whole"))
+        again = tf_keras.models.load_model(str(tmp_path / "whole"), compile=False)
+        np.testing.assert_allclose(gradient(again), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("beta", [-1.0, float("nan"), float("inf"), "1", [1.0], None])
+def test_trained_parameters_move_and_are_found_again(flavour, tmp_path):
+    k, ours = flavour
+    layers = {
+        "one": ours.SmeLU(0.7, trainable_parameters=True),
+        "many": ours.GSmeLU(trainable_parameters=["beta", "t"], shared_axes=[]),
+        "wide": ours.RESCU(2.0, "logistic", trainable_parameters=True),
+    }
+    model = k.Sequential([k.layers.Input((3,)), k.layers.Dense(4), *layers.values()])
+    start = {name: layer.parameters() for name, layer in layers.items()}
+    np.testing.assert_allclose(start["one"]["beta"], 0.7, rtol=1e-6)
+    np.testing.assert_allclose(start["many"]["beta"], np.ones(4), rtol=1e-6)
+    model.compile("adam", "mse")
+    model.fit(X, np.tile(X[:, :1], 4), epochs=5, verbose=0)
+    assert float(layers["one"].beta) != pytest.approx(0.7, rel=1e-5)
+    assert np.all(np.abs(layers["many"].parameters()["t"]) > 1e-5)
+    assert layers["many"].parameters()["alpha"] == 1.0  # not among the trained
+    assert float(layers["wide"].beta) != pytest.approx(2.0, rel=1e-5)
+    model.save(str(tmp_path / "model.keras"))
+    again = k.models.load_model(str(tmp_path / "model.keras"))
+    for layer, loaded in zip(layers.values(), again.layers[1:], strict=True):
+        for name, value in layer.parameters().items():
+            np.testing.assert_array_equal(loaded.parameters()[name], value)
+
+
+@pytest.mark.parametrize("raw", [-1e30, -100.0, 0.0, 100.0, 1e30])
+def test_no_weight_makes_a_width_invalid(flavour, raw):
+    _, ours = flavour
+    for layer in (
+        ours.SmeLU(trainable_parameters=True),
+        ours.GSmeLU(trainable_parameters=["alpha", "beta"]),
+        ours.RESCU(density="squareplus", trainable_parameters=True),
+    ):
+        layer.build((None, 3))
+        layer.set_weights([np.float32(raw) for _ in layer.get_weights()])
+        x = tf.constant([[-2.0, 0.0, 2.0]])
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        assert 1e-3 <= float(layer.parameters()["beta"]) < np.inf
+        assert np.all(np.isfinite(y))
+        assert np.all(np.isfinite(tape.gradient(y, x)))
+
+
+def test_shapes_of_trained_parameters(flavour):
+    _, ours = flavour
+    by_axes = {(): (4, 5, 3), (1, 2): (1, 1, 3), (-1,): (4, 5, 1)}
+    for axes, shape in {None: (), **by_axes}.items():
+        layer = ours.SmeLU(0.5, trainable_parameters=True, shared_axes=axes)
+        layer(tf.zeros([2, 4, 5, 3]))
+        assert tuple(layer.weights[0].shape) == shape
+    # A list gives each channel its own beginning, trained or fixed.
+    for trained in (False, True):
+        layer = ours.SmeLU([0.5, 1.0, 2.0], trained, shared_axes=[1, 2])
+        got = layer(tf.zeros([2, 4, 5, 3]))
+        np.testing.assert_allclose(got[0, 0, 0], [0.125, 0.25, 0.5], rtol=1e-6)
+
+
+def test_the_regularizer_sees_the_parameter_and_not_its_weight(flavour):
+    k, ours = flavour
+    layer = ours.SmeLU(2.0, True, regularizer=k.regularizers.L2(0.1))
+    layer(tf.constant(X))
+    assert float(layer.losses[0]) == pytest.approx(0.1 * 2.0**2, rel=1e-5)
+    model = model_of(k, ours.SmeLU(2.0, True, regularizer=k.regularizers.L1(100.0)))
+    model.compile(k.optimizers.SGD(1e-3), "mse")
+    model.fit(X, X[:, :1], epochs=3, verbose=0)
+    assert float(model.layers[1].beta) < 1.9
+
+
+@pytest.mark.parametrize("k", ["keras", "tf_keras"])
+def test_mirrored_strategy_trains_as_one_device_does(k):
+    code = f"""
+import numpy as np
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+import {k} as keras
+from smelu_tf import {k}_layers as ours
+x = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
+weights, losses = None, []
+mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+for strategy in (tf.distribute.get_strategy(), mirrored):
+    with strategy.scope():
+        model = keras.Sequential([
+            keras.layers.Input((3,)),
+            keras.layers.Dense(5, activation="smelu"),
+            ours.GSmeLU(trainable_parameters=True),
+            ours.RESCU(density="normal"),
+            keras.layers.Dense(1),
+        ])
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+    weights = weights or model.get_weights()
+    model.set_weights(weights)
+    fitted = model.fit(x, x[:, :1], batch_size=16, epochs=3, shuffle=False, verbose=0)
+    losses.append(fitted.history["loss"])
+assert losses[0][-1] < losses[0][0]
+np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+"""
+    returncode, output = run(code, TF_USE_LEGACY_KERAS=str(int(k == "tf_keras")))
+    assert returncode == 0, output
+
+
+@pytest.mark.parametrize("beta", [-1.0, float("nan"), float("inf"), "1", [-1.0], None])
 def test_a_beta_that_is_none_is_refused(flavour, beta):
-    with pytest.raises(ValueError, match="beta: expected a (finite|single) number"):
-        flavour[1].SmeLU(beta)
+    for make in (flavour[1].SmeLU, flavour[1].RESCU):
+        with pytest.raises(ValueError, match="beta: expected a finite number"):
+            make(beta)
 
 
-def run(code, **environment):
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda o: o.SmeLU(tf.constant(1.0)), "expected a number or a list of numbers"),
+        (lambda o: o.SmeLU(0.0, True), "beta: expected more than 0.001 where it is"),
+        (
+            lambda o: o.GSmeLU(-0.5, trainable_parameters="alpha"),
+            "alpha: expected more",
+        ),
+        (lambda o: o.GSmeLU(0.5, -1.0), r"alpha \+ beta: expected 0 or more"),
+        (
+            lambda o: o.GSmeLU(trainable_parameters="gamma"),
+            "among alpha, beta, .*'gamma'",
+        ),
+        (lambda o: o.RESCU(density="box"), "density: expected one of uniform"),
+        (
+            lambda o: o.SmeLU(1.0, True, shared_axes=[0])(X),
+            r"shared_axes: expected different axes from 1 to 1 of inputs of shape "
+            r"\(32, 3\), received \[0\]",
+        ),
+        (
+            lambda o: o.SmeLU(1.0, True, shared_axes=[2])(X),
+            "shared_axes: expected diff",
+        ),
+        (
+            lambda o: o.SmeLU(1.0, True, shared_axes=[]).build((None, None, 3)),
+            "shared_axes: expected all axes whose size is not known",
+        ),
+        (
+            lambda o: o.SmeLU([1.0, 2.0], True, shared_axes=[])(X),
+            r"beta: expected a shape that broadcasts to the parameter's, \(3,\), "
+            r"received \(2,\)",
+        ),
+    ],
+)
+def test_what_layers_do_not_take_is_refused(flavour, make, message):
+    with pytest.raises(ValueError, match=message):
+        make(flavour[1])
+
+
+def test_an_export_of_every_activation_compiles_nothing(flavour, tmp_path):
+    k, ours = flavour
+    activations = [make(ours) for make, _ in LAYERS.values()]
+    activations += [k.layers.Activation(f) for f in FUNCTIONS.values()]
+    activations += [ours.RESCU(0.5, density) for density in DENSITIES]
+    model = k.Sequential([k.layers.Input((3,)), *activations, k.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :1], verbose=0)
+    model.predict(X, verbose=0)
+    (model.export if k is keras else model.save)(str(tmp_path / "keras"))
+    tf.saved_model.save(model, str(tmp_path / "plain"))
+    code = """
+import sys
+import tensorflow as tf
+if sys.argv[2:] == ["control"]:
+    tf.function(tf.sin, jit_compile=True)(tf.zeros([1]))
+model = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+for size in range(1, 101):
+    (y,) = model(tf.zeros([size, 3])).values()
+    assert y.shape == (size, 1)
+"""
+    for name in ("keras", "plain"):
+        proto = (tmp_path / name / "saved_model.pb").read_bytes()
+        assert b"_XlaMustCompile" not in proto
+        returncode, output = run(code, str(tmp_path / name), TF_CPP_MIN_LOG_LEVEL="0")
+        assert returncode == 0, output
+        assert "Compiled cluster using XLA" not in output
+    # The line that is looked for is there if something is compiled.
+    _, output = run(code, str(tmp_path / "plain"), "control", TF_CPP_MIN_LOG_LEVEL="0")
+    assert "Compiled cluster using XLA" in output
+
+
+def run(code, *arguments, **environment):
     done = subprocess.run(
-        [sys.executable, "-W", "error:::smelu_tf", "-c", code],
+        [sys.executable, "-W", "error:::smelu_tf", "-c", code, *arguments],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
