@@ -35,6 +35,7 @@ EXTRAS = {
         "pytest-xdist>=3.6",
         "scikit-learn>=1.5",
         "setuptools>=77",
+        "tf-smelu==1.0.0",
     ],
     "lint": ["mypy>=1.10", "ruff>=0.6"],
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 # tf-keras must be chosen, and TensorFlow's start-up chatter silenced, before
@@ -24,16 +25,21 @@ from ml_collections import config_flags  # noqa: E402
 _HELP = ("-h", "-help", "--help", "-helpshort", "--helpshort")
 
 
-def run(main: Callable[[], None]) -> None:
-    """Runs a script's main: exit code 2 and one line for what its user can mend."""
+def run(main: Callable[..., None], kinds: Sequence[str] = ()) -> None:
+    """Runs a script's main: exit code 2 and one line for what its user can mend.
 
-    def guarded(_: list[str]) -> None:
+    Args:
+        main: what the script does.
+        kinds: if given, the script takes one of these words, which main is called with.
+    """
+
+    def guarded(argv: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)
         with clean_errors():
             import_tensorflow()
-            main()
+            main(*argv[1:])
 
-    app.run(guarded, flags_parser=_parse_flags)
+    app.run(guarded, flags_parser=functools.partial(_parse_flags, kinds))
 
 
 def import_tensorflow() -> None:
@@ -152,6 +158,15 @@ def define_scoring_flags() -> Callable[[], Any]:
     return open_job
 
 
+def positive_integer(flag: str, text: str) -> int:
+    """The number in a flag that is a list of them."""
+    if not text.isdecimal() or int(text) == 0:
+        raise ValueError(
+            f"--{flag}: expected whole numbers above 0, received {text!r}."
+        )
+    return int(text)
+
+
 class ProgressLine:
     """A line on stderr that says how far a long job is; a context manager.
 
@@ -160,11 +175,13 @@ class ProgressLine:
     Args:
         what: the job, one word.
         total: rows in all, as far as known; 0 leaves the time left out.
+        unit: what is counted.
     """
 
-    def __init__(self, what: str, total: int = 0) -> None:
+    def __init__(self, what: str, total: int = 0, unit: str = "rows") -> None:
         self._what = what
         self._total = total
+        self._unit = unit
         self._start = time.monotonic()
         self._first: int | None = None
         self._last = 0.0
@@ -180,17 +197,17 @@ class ProgressLine:
         elif self._text:
             print(self._text, file=sys.stderr)
 
-    def __call__(self, rows: int, log_loss: float | None = None) -> None:
-        """Shows that so many rows are done."""
+    def __call__(self, done: int, log_loss: float | None = None) -> None:
+        """Shows that so many are done."""
         now = time.monotonic()
         if self._first is None:
-            self._first = rows
-        rate = (rows - self._first) / max(now - self._start, 1e-9)
-        self._text = f"{self._what}: {rows:,} rows"
-        if rate:
-            self._text += f", {rate:,.0f} rows/s"
-        if self._total > rows and rate:
-            self._text += f", {(self._total - rows) / rate:.0f} s left"
+            self._first = done
+        rate = (done - self._first) / max(now - self._start, 1e-9)
+        self._text = f"{self._what}: {done:,} {self._unit}"
+        if rate >= 1:
+            self._text += f", {rate:,.0f} {self._unit}/s"
+        if self._total > done and rate:
+            self._text += f", {(self._total - done) / rate:.0f} s left"
         if log_loss is not None:
             self._text += f", log loss {log_loss:.4f}"
         if now - self._last >= (0.2 if self._live else 10):
@@ -210,7 +227,7 @@ def show_figures(figures: Mapping[str, Any], as_json: bool) -> None:
         print(f"{name.replace('_', ' '):<{width}}  {text}")
 
 
-def _parse_flags(argv: list[str]) -> list[str]:
+def _parse_flags(kinds: Sequence[str], argv: list[str]) -> list[str]:
     if any(argument in _HELP for argument in argv[1:]):
         # Flags defined here belong to the script as much as its own.
         for flag in flags.FLAGS.flags_by_module_dict().get(__name__, ()):
@@ -220,7 +237,11 @@ def _parse_flags(argv: list[str]) -> list[str]:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         fail(str(error))
-    if len(rest) > 1:
+    words = rest[1:]
+    if kinds and (len(words) != 1 or words[0] not in kinds):
+        received = " ".join(words) or "none"
+        fail(f"expected one of {', '.join(kinds)}, received {received}.")
+    if words and not kinds:
         fail(f"expected flags only (--name=value), received {rest[1]!r}.")
     return rest
 

@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from . import kernel, recording
 
-_TINY = {d: float(np.finfo(d.as_numpy_dtype).tiny) for d in (tf.float32, tf.float64)}
+# The smallest normal numbers, of the dtypes that passes compute in.
+TINY = {d: float(np.finfo(d.as_numpy_dtype).tiny) for d in (tf.float32, tf.float64)}
 
 Formula = Callable[..., tf.Tensor]
 # A float where it is constant, else a tensor. (`tf.is_tensor` would be slow to tell.)
@@ -144,7 +145,7 @@ def check_numbers(value: Any, name: str, low: float, high: float) -> None:
 
 def at_least_tiny(value: Parameter, x: tf.Tensor) -> Parameter:
     """A divisor: the value, or the smallest normal number in place of 0."""
-    tiny = _TINY[x.dtype]
+    tiny = TINY[x.dtype]
     return max(value, tiny) if isinstance(value, float) else tf.maximum(value, tiny)
 
 

@@ -5,7 +5,7 @@ SmeLU in the form used here, with r = (clip(x, -β, β) + β) / 2β:
     y = max(r · β·r, x),    dy/dx = r,    dy/dβ = r · (1 - r)
 
 It is exact in both tails, right at ±∞ and at β = 0, where it is ReLU; differentiated
-as it stands it is right at the joints too. Since r = sqrt(min(y, β) / β), the gradient
+as it stands it is right at the joints too. Since r = sqrt(min(y / β, 1)), the gradient
 needs the output alone, which the next layer keeps anyway: SmeLU costs no more memory
 than ReLU.
 
@@ -23,7 +23,7 @@ import math
 
 import tensorflow as tf
 
-from .elementwise import Elementwise, Parameter, at_least_tiny
+from .elementwise import TINY, Elementwise, Parameter, at_least_tiny
 
 
 # In eager mode TensorFlow's operators take a Python number at several times the cost of
@@ -49,10 +49,11 @@ def _smelu(x: tf.Tensor, beta: Parameter) -> tf.Tensor:
 
 
 def _smelu_slope(y: tf.Tensor, beta: Parameter) -> tf.Tensor:
-    divisor = at_least_tiny(beta, y)
-    square = _divide(tf.minimum(y, divisor), divisor)
-    # The square root, with a finite derivative at 0: the chain rule multiplies it by 0.
-    return _divide(square, tf.sqrt(at_least_tiny(square, y)))
+    square = tf.minimum(_multiply(y, 1 / at_least_tiny(beta, y)), 1.0)
+    # The root of a square of 0 is 0 exactly, but has a derivative that is not infinite:
+    # the chain rule will multiply it by 0.
+    tiny = TINY[y.dtype]
+    return _add(tf.sqrt(tf.maximum(square, tiny)), -math.sqrt(tiny))
 
 
 def _smelu_beta_slope(y: tf.Tensor, beta: Parameter) -> tf.Tensor:

@@ -375,7 +375,7 @@ import smelu_tf
 bad = 0
 for name in ("functional", "names", "prediction_difference", "_layers"):
     module = importlib.import_module(f"smelu_tf.{name}")
-    found = doctest.testmod(module, extraglobs={"tf": tf, "SmeLU": smelu_tf.SmeLU})
+    found = doctest.testmod(module, extraglobs={"tf": tf, **vars(smelu_tf)})
     bad += found.failed + (found.attempted == 0)
 sys.exit(bad)
 """

@@ -1,0 +1,60 @@
+"""A benchmark's figures, and the machine and versions that they belong to."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+
+_VERSIONS = ("tensorflow", "keras", "tf-keras", "numpy", "smelu-tf")
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A figure: a name, a value and the value's unit."""
+
+    name: str
+    value: float
+    unit: str
+
+
+def environment() -> dict[str, str | int]:
+    """What figures depend on: processor, cores, versions."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in _VERSIONS},
+    }
+
+
+def as_json(results: Sequence[Result]) -> str:
+    """One JSON object: `results` and `environment`."""
+    values = [dataclasses.asdict(result) for result in results]
+    return json.dumps({"results": values, "environment": environment()}, indent=1)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines, the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
