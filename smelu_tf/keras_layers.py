@@ -1,4 +1,4 @@
-"""The layers for Keras 3, and their names there."""
+"""The layers and the initializer for Keras 3, and their names there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import keras
 
 from ._layers import GSmeLUMixin, RESCUMixin, SmeLUMixin
 from .functional import gsmelu, rescu, smelu
+from .initializers import SignalPreservingMixin
 from .names import NamedActivation
 
 if keras.backend.backend() != "tensorflow":
@@ -34,6 +35,12 @@ class GSmeLU(GSmeLUMixin, _Layer):
 @keras.saving.register_keras_serializable("smelu_tf")
 class RESCU(RESCUMixin, _Layer):
     __doc__ = RESCUMixin.__doc__
+
+
+@keras.saving.register_keras_serializable("smelu_tf")
+class SignalPreserving(SignalPreservingMixin, keras.initializers.Initializer):
+    __doc__ = SignalPreservingMixin.__doc__
+    _keras = keras
 
 
 keras.saving.register_keras_serializable("smelu_tf")(NamedActivation)

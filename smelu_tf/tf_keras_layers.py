@@ -1,4 +1,4 @@
-"""The layers for tf-keras (Keras 2), and their names there."""
+"""The layers and the initializer for tf-keras (Keras 2), and their names there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import tf_keras
 
 from ._layers import GSmeLUMixin, RESCUMixin, SmeLUMixin
 from .functional import gsmelu, rescu, smelu
+from .initializers import SignalPreservingMixin
 from .names import NamedActivation
 
 
@@ -27,6 +28,12 @@ class GSmeLU(GSmeLUMixin, _Layer):
 @tf_keras.saving.register_keras_serializable("smelu_tf")
 class RESCU(RESCUMixin, _Layer):
     __doc__ = RESCUMixin.__doc__
+
+
+@tf_keras.saving.register_keras_serializable("smelu_tf")
+class SignalPreserving(SignalPreservingMixin, tf_keras.initializers.Initializer):
+    __doc__ = SignalPreservingMixin.__doc__
+    _keras = tf_keras
 
 
 tf_keras.saving.register_keras_serializable("smelu_tf")(NamedActivation)

@@ -373,9 +373,10 @@ import doctest, importlib, sys
 import tensorflow as tf
 import smelu_tf
 bad = 0
-for name in ("functional", "names", "prediction_difference", "_layers"):
+names = ("functional", "initializers", "names", "prediction_difference", "_layers")
+for name in names:
     module = importlib.import_module(f"smelu_tf.{name}")
-    found = doctest.testmod(module, extraglobs={"tf": tf, **vars(smelu_tf)})
+    found = doctest.testmod(module, extraglobs={**vars(smelu_tf), "tf": tf})
     bad += found.failed + (found.attempted == 0)
 sys.exit(bad)
 """
