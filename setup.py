@@ -16,9 +16,10 @@ ROOTS = {
 }
 
 DATA = ["pyarrow>=16"]
+PLOT = ["matplotlib>=3.8"]
 EXTRAS = {
     "data": DATA,
-    "plot": ["matplotlib>=3.8"],
+    "plot": PLOT,
     "tensorboard": ["tensorboard>=2.19"],
     "beam": ["apache-beam>=2.60"],
     "serving": ["tensorflow-serving-api>=2.19"],
@@ -27,6 +28,7 @@ EXTRAS = {
     "benchmark": ["deepctr==0.9.4", "tf-smelu==1.0.0"],
     "test": [
         *DATA,
+        *PLOT,
         "hypothesis>=6.100",
         "packaging>=24",
         "pandas>=2.2",
@@ -34,6 +36,7 @@ EXTRAS = {
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",
         "scikit-learn>=1.5",
+        "scipy>=1.13",
         "setuptools>=77",
         "tf-smelu==1.0.0",
     ],

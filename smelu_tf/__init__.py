@@ -11,6 +11,7 @@ from .functional import gsmelu, rescu, smelu
 from .kernel import get_kernel, set_kernel
 from .names import get
 from .prediction_difference import prediction_difference
+from .replacement import replace_activations
 
 # TensorFlow has loaded its Keras already; the other one is left alone.
 if _tf.keras.Model.__module__.partition(".")[0] == "tf_keras":
@@ -29,6 +30,7 @@ __all__ = [
     "get_kernel",
     "gsmelu",
     "prediction_difference",
+    "replace_activations",
     "rescu",
     "set_kernel",
     "smelu",

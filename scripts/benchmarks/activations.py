@@ -42,6 +42,8 @@ def activations() -> dict[str, Activation]:
         REFERENCE: tf.nn.relu,
         TWIN: tf.nn.relu,
         "smelu": smelu_tf.smelu,
+        "smelu-ops": functools.partial(_with_kernel, "ops"),
+        "smelu-xla": functools.partial(_with_kernel, "xla"),
         "gsmelu": functools.partial(smelu_tf.gsmelu, g_minus=0.1),
         **{
             f"rescu-{density}": functools.partial(smelu_tf.rescu, density=density)
@@ -134,17 +136,28 @@ def _call(
 ) -> Callable[[], object]:
     x = tf.cast(tf.random.stateless_normal([size], seed=[0, 0]), dtype)
     dy = tf.ones_like(x)
-
-    def step(x: tf.Tensor, dy: tf.Tensor) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = function(x)
-        # The output leaves too, as it does to a next layer.
-        return y, tape.gradient(y, x, output_gradients=dy)
-
+    # A partial, not a closure: TensorFlow would count one closure's code as retraced.
+    step: Callable[..., Any] = functools.partial(_step, function)
     if mode != "eager":
         step = tf.function(step, jit_compile=mode == "xla", autograph=False)
     return lambda: step(x, dy)
+
+
+def _step(function: Activation, x: tf.Tensor, dy: tf.Tensor) -> Any:
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = function(x)
+    # The output leaves too, as it does to a next layer.
+    return y, tape.gradient(y, x, output_gradients=dy)
+
+
+def _with_kernel(policy: smelu_tf.kernel.KernelPolicy, x: tf.Tensor) -> tf.Tensor:
+    before = smelu_tf.get_kernel()
+    smelu_tf.set_kernel(policy)
+    try:
+        return smelu_tf.smelu(x)
+    finally:
+        smelu_tf.set_kernel(before)
 
 
 def _kept(functions: dict[str, Activation]) -> Iterator[Result]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +14,9 @@ def interleaved_seconds(
     calls: Mapping[str, Call], seconds: float, rounds: int
 ) -> dict[str, list[float]]:
     """Times calls in turns, so that what else the machine does meets all alike.
+
+    The order changes from round to round: a call also feels the memory that the one
+    before it has left.
 
     Args:
         calls: by name. Each has been called before: nothing is compiled any more.
@@ -27,9 +31,11 @@ def interleaved_seconds(
     budget = seconds / rounds / len(calls)
     repeats = {name: max(1, int(budget / max(t, 1e-7))) for name, t in once.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
+    order, shuffle = list(calls), random.Random(0).shuffle
     for _ in range(rounds):
-        for name, call in calls.items():
-            times[name].append(_seconds(call, repeats[name]))
+        shuffle(order)
+        for name in order:
+            times[name].append(_seconds(calls[name], repeats[name]))
     return times
 
 

@@ -374,6 +374,7 @@ import tensorflow as tf
 import smelu_tf
 bad = 0
 names = ("functional", "initializers", "names", "prediction_difference", "_layers")
+names += ("replacement",)
 for name in names:
     module = importlib.import_module(f"smelu_tf.{name}")
     found = doctest.testmod(module, extraglobs={**vars(smelu_tf), "tf": tf})

@@ -32,8 +32,8 @@ def test_policies():
 
 def test_auto_compiles_in_training_and_never_in_a_traced_prediction():
 
-    def is_compiled(function):
-        graph = function.get_concrete_function(tf.TensorSpec([None, 4])).graph
+    def is_compiled(function, shape=(None, 4)):
+        graph = function.get_concrete_function(tf.TensorSpec(shape)).graph
         return "_XlaMustCompile" in str(graph.as_graph_def())
 
     def gradient(x):
@@ -44,6 +44,8 @@ def test_auto_compiles_in_training_and_never_in_a_traced_prediction():
 
     assert is_compiled(tf.function(gradient))
     assert not is_compiled(tf.function(smelu))
+    assert is_compiled(tf.function(gradient), (1 << 8, 1 << 8))
+    assert not is_compiled(tf.function(gradient), (1 << 8, 1 << 7))
 
 
 def test_the_private_module_is_there():
