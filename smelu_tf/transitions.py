@@ -49,7 +49,7 @@ def _smelu(x: tf.Tensor, beta: Parameter) -> tf.Tensor:
 
 
 def _smelu_slope(y: tf.Tensor, beta: Parameter) -> tf.Tensor:
-    square = tf.minimum(_multiply(y, 1 / at_least_tiny(beta, y)), 1.0)
+    square = tf.minimum(_divide(y, at_least_tiny(beta, y)), 1.0)
     # The root of a square of 0 is 0 exactly, but has a derivative that is not infinite:
     # the chain rule will multiply it by 0.
     tiny = TINY[y.dtype]

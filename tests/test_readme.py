@@ -22,6 +22,18 @@ def test_the_dataframe_example_runs(tmp_path):
     assert (tmp_path / "served" / "1" / "saved_model.pb").exists()
 
 
+def test_the_keras_examples_run(tmp_path):
+    examples = [block for block in blocks("python") if "DataFrame" not in block]
+    assert len(examples) > 1
+    for legacy in ("0", "1"):
+        subprocess.run(
+            [sys.executable, "-c", "\n".join(examples)],
+            cwd=tmp_path,
+            env={**os.environ, "TF_USE_LEGACY_KERAS": legacy},
+            check=True,
+        )
+
+
 def test_every_target_script_and_page_named_exists():
     targets = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.M))
     makefile = (ROOT / "Makefile").read_text()

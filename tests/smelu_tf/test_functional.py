@@ -360,8 +360,12 @@ def test_plain_ops_differentiated_as_they_stand_are_right_at_the_joints(dtype, b
 
 def test_the_widest_transition_stays_finite():
     x = tf.constant([-3e38, -1e38, 0.0, 1e38, 3e38])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = smelu(x, 1e38)
     expected = _ref_smelu(x.numpy(), np.float64(np.float32(1e38)))
-    np.testing.assert_allclose(smelu(x, 1e38), expected, rtol=1e-6)
+    np.testing.assert_allclose(y, expected, rtol=1e-6)
+    np.testing.assert_allclose(tape.gradient(y, x), [0, 0, 0.5, 1, 1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("legacy", ["0", "1"])
