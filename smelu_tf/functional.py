@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec
 
 import numpy as np
 import tensorflow as tf
 
+from ._keras_flavour import flavour_of
 from .densities import SMOOTHED, squareplus_scale
 from .elementwise import check_numbers, floating, is_number, parameter
 from .transitions import GSMELU, SMELU
@@ -18,7 +21,34 @@ _MAX = float(np.finfo(np.float32).max)
 
 DENSITIES = ("uniform", *SMOOTHED)
 
+# What makes the layer for a Keras and a function; each Keras's module enters its own.
+LAYERS: dict[tuple[str, str], Callable[..., Any]] = {}
 
+_P = ParamSpec("_P")
+
+
+def _also_symbolic(function: Callable[_P, tf.Tensor]) -> Callable[_P, tf.Tensor]:
+    """The function, which on a Keras model's symbolic tensors calls its layer."""
+
+    @functools.wraps(function)
+    def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> tf.Tensor:
+        x = args[0] if args else kwargs.get("x")
+        flavour = None if isinstance(x, tf.Tensor) else flavour_of(x, "KerasTensor")
+        if flavour is None:
+            return function(*args, **kwargs)
+        make = LAYERS.get((flavour, function.__name__))
+        if make is None:
+            raise ValueError(
+                f"{function.__name__}: expected smelu_tf.{flavour}_layers to be "
+                f"imported before a symbolic tensor of {flavour} is received."
+            )
+        others = {name: value for name, value in kwargs.items() if name != "x"}
+        return make(*args[1:], **others)(x)
+
+    return wrapper
+
+
+@_also_symbolic
 def smelu(x: Any, beta: Any = 1.0) -> tf.Tensor:
     """Smooth ReLU: 0 left of -beta, x right of beta, a parabola between.
 
@@ -51,6 +81,7 @@ def smelu(x: Any, beta: Any = 1.0) -> tf.Tensor:
     return SMELU(x, parameter(beta, x, "beta"))
 
 
+@_also_symbolic
 def gsmelu(
     x: Any,
     alpha: Any = 1.0,
@@ -106,6 +137,7 @@ def gsmelu(
     )
 
 
+@_also_symbolic
 def rescu(x: Any, beta: Any = 1.0, density: str = "uniform") -> tf.Tensor:
     """Rectified smooth continuous unit: ReLU convolved with a probability density.
 

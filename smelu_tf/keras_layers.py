@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from ._layers import GSmeLUMixin, RESCUMixin, SmeLUMixin
-from .functional import gsmelu, rescu, smelu
+from .functional import LAYERS, gsmelu, rescu, smelu
 from .initializers import SignalPreservingMixin
 from .names import NamedActivation
 
@@ -35,6 +35,10 @@ class GSmeLU(GSmeLUMixin, _Layer):
 @keras.saving.register_keras_serializable("smelu_tf")
 class RESCU(RESCUMixin, _Layer):
     __doc__ = RESCUMixin.__doc__
+
+
+for _name, _layer in {"smelu": SmeLU, "gsmelu": GSmeLU, "rescu": RESCU}.items():
+    LAYERS["keras", _name] = _layer
 
 
 @keras.saving.register_keras_serializable("smelu_tf")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tf_keras
 
 from ._layers import GSmeLUMixin, RESCUMixin, SmeLUMixin
-from .functional import gsmelu, rescu, smelu
+from .functional import LAYERS, gsmelu, rescu, smelu
 from .initializers import SignalPreservingMixin
 from .names import NamedActivation
 
@@ -28,6 +28,10 @@ class GSmeLU(GSmeLUMixin, _Layer):
 @tf_keras.saving.register_keras_serializable("smelu_tf")
 class RESCU(RESCUMixin, _Layer):
     __doc__ = RESCUMixin.__doc__
+
+
+for _name, _layer in {"smelu": SmeLU, "gsmelu": GSmeLU, "rescu": RESCU}.items():
+    LAYERS["tf_keras", _name] = _layer
 
 
 @tf_keras.saving.register_keras_serializable("smelu_tf")

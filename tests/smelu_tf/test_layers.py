@@ -83,6 +83,27 @@ def test_the_layer_is_the_function(flavour, make, function):
     np.testing.assert_allclose(got, function(tf.constant(X)), rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        smelu,
+        lambda x: smelu(x=x, beta=0.5),
+        lambda x: gsmelu(x, 0.5, t=1.0),
+        lambda x: rescu(x, 0.5, "normal"),
+        smelu_tf.get("smelu:0.5"),
+        smelu_tf.get("rescu:1:laplace"),
+    ],
+)
+def test_a_function_called_on_a_symbolic_tensor_is_a_layer(flavour, function, tmp_path):
+    k, _ = flavour
+    inputs = k.layers.Input((3,))
+    model = k.Model(inputs, function(inputs))
+    np.testing.assert_allclose(model(X), function(tf.constant(X)), rtol=1e-6)
+    model.save(str(tmp_path / "model.keras"))
+    again = k.models.load_model(str(tmp_path / "model.keras"))
+    np.testing.assert_array_equal(again(X), model(X))
+
+
 @each_layer
 def test_config_round_trip(flavour, make, function):
     k, ours = flavour
@@ -399,6 +420,23 @@ assert layer.activation is smelu_tf.smelu
 assert isinstance(smelu_tf.SmeLU(), tf.keras.layers.Layer)
 """
     returncode, output = run(code, TF_USE_LEGACY_KERAS=legacy)
+    assert returncode == 0, output
+
+
+def test_a_symbolic_tensor_of_the_other_keras_asks_for_its_module():
+    code = """
+import keras
+import smelu_tf
+try:
+    smelu_tf.smelu(keras.layers.Input((3,)))
+except ValueError as error:
+    assert "expected smelu_tf.keras_layers to be imported" in str(error), error
+else:
+    raise AssertionError
+import smelu_tf.keras_layers
+smelu_tf.smelu(keras.layers.Input((3,)))
+"""
+    returncode, output = run(code, TF_USE_LEGACY_KERAS="1")
     assert returncode == 0, output
 
 
