@@ -33,7 +33,7 @@ class _ParametersMixin:
         self,
         initial: dict[str, Any],
         trainable_parameters: bool | str | Sequence[str],
-        shared_axes: Sequence[int] | None,
+        shared_axes: int | Sequence[int] | None,
         regularizer: Any,
     ) -> None:
         for name, value in initial.items():
@@ -42,31 +42,30 @@ class _ParametersMixin:
                     f"{name}: expected a number or a list of numbers, received a "
                     f"{type(value).__name__}."
                 )
-        if isinstance(trainable_parameters, bool):
-            trained = list(initial) if trainable_parameters else []
-        elif isinstance(trainable_parameters, str):
-            trained = [trainable_parameters]
-        else:
-            trained = list(trainable_parameters)
-        for name in trained:
-            if name not in initial:
-                raise ValueError(
-                    f"trainable_parameters: expected names among {', '.join(initial)}, "
-                    f"received {name!r}."
-                )
-            if name in _WIDTHS and np.min(initial[name]) <= MIN_TRAINED_WIDTH:
+        trained = _names(trainable_parameters, list(initial))
+        for name in set(trained) & set(_WIDTHS):
+            if np.min(initial[name]) <= MIN_TRAINED_WIDTH:
                 raise ValueError(
                     f"{name}: expected more than {MIN_TRAINED_WIDTH} where it is "
                     f"trained, received {initial[name]!r}."
                 )
+            for other in set(initial) & set(_WIDTHS):
+                if np.min(initial[other]) < 0:
+                    raise ValueError(
+                        f"{other}: expected 0 or more where {name} is trained, "
+                        f"received {initial[other]!r}."
+                    )
         self._initial = {n: np.asarray(v).tolist() for n, v in initial.items()}
         self.trainable_parameters = trained
-        self.shared_axes = None if shared_axes is None else list(shared_axes)
+        self.shared_axes = _axes(shared_axes)
         self.regularizer = self._keras.regularizers.get(regularizer)
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
         """Makes a weight for each trained parameter."""
+        self.built = True
+        if not self.trainable_parameters:
+            return
         shape = self._parameter_shape(tuple(input_shape))
         for name in self.trainable_parameters:
             initial = np.asarray(self._initial[name])
@@ -85,7 +84,6 @@ class _ParametersMixin:
                 **self._NO_AUTOCAST,
             )
             setattr(self, f"_raw_{name}", weight)
-        self.built = True
 
     def _parameter_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int, ...]:
         if self.shared_axes is None:
@@ -134,6 +132,33 @@ class _ParametersMixin:
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The input's shape."""
         return input_shape
+
+
+def _names(trainable_parameters: Any, known: list[str]) -> list[str]:
+    """The names of the trained parameters."""
+    if isinstance(trainable_parameters, bool):
+        return known if trainable_parameters else []
+    is_name = isinstance(trainable_parameters, str)
+    names = [trainable_parameters] if is_name else trainable_parameters
+    if not isinstance(names, Sequence) or any(name not in known for name in names):
+        raise ValueError(
+            f"trainable_parameters: expected True, False or names among "
+            f"{', '.join(known)}, received {trainable_parameters!r}."
+        )
+    return list(names)
+
+
+def _axes(shared_axes: Any) -> list[int] | None:
+    """The axes, of which one alone need not be in a list."""
+    axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
+    if axes is None:
+        return None
+    is_list = isinstance(axes, Sequence) and not isinstance(axes, str)
+    if not is_list or not all(type(axis) is int for axis in axes):
+        raise ValueError(
+            f"shared_axes: expected None or whole numbers, received {shared_axes!r}."
+        )
+    return list(axes)
 
 
 def _plain(value: Any) -> Any:
@@ -186,7 +211,7 @@ class SmeLUMixin(_ParametersMixin):
         self,
         beta: Any = 1.0,
         trainable_parameters: bool | str | Sequence[str] = False,
-        shared_axes: Sequence[int] | None = None,
+        shared_axes: int | Sequence[int] | None = None,
         regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -251,7 +276,7 @@ class GSmeLUMixin(_ParametersMixin):
         g_plus: Any = 1.0,
         t: Any = 0.0,
         trainable_parameters: bool | str | Sequence[str] = False,
-        shared_axes: Sequence[int] | None = None,
+        shared_axes: int | Sequence[int] | None = None,
         regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -301,7 +326,7 @@ class RESCUMixin(_ParametersMixin):
         beta: Any = 1.0,
         density: str = "uniform",
         trainable_parameters: bool | str | Sequence[str] = False,
-        shared_axes: Sequence[int] | None = None,
+        shared_axes: int | Sequence[int] | None = None,
         regularizer: Any = None,
         **kwargs: Any,
     ) -> None:

@@ -49,24 +49,25 @@ class Elementwise:
         if not kernel.wants_gradient():
             return self._value(x, *parameters, compiled=False)
         compiled = kernel.should_compile(x)
-        kept = [x]  # what the gradient is computed from
+        # What the gradient is computed from: x, or y in its place, and the parameters,
+        # as the function below is given them. Within a branch or a loop these are not
+        # the caller's tensors.
+        kept: list[Parameter] = []
 
         def value(x: tf.Tensor, *tensors: tf.Tensor) -> tf.Tensor:
             rest = iter(tensors)
-            y = self._value(
-                x,
-                *[p if isinstance(p, float) else next(rest) for p in parameters],
-                compiled=compiled,
-            )
-            if self._from_output:
-                kept[0] = y
+            here = [p if isinstance(p, float) else next(rest) for p in parameters]
+            y = self._value(x, *here, compiled=compiled)
+            kept[:] = [y if self._from_output else x, *here]
             return y
 
         def gradient(dy: tf.Tensor) -> list[tf.Tensor]:
-            in_x = self._in_x(dy, kept[0], *parameters, compiled=compiled)
+            # A compiled function cannot take a branch's tensors itself, an op can.
+            of, *here = kept if tf.executing_eagerly() else map(_identity, kept)
+            in_x = self._in_x(dy, of, *here, compiled=compiled)
             return [in_x] + [
-                _sum_to(partial(dy, kept[0], *parameters, compiled=compiled), p)
-                for partial, p in zip(self._in_parameters, parameters, strict=True)
+                _sum_to(partial(dy, of, *here, compiled=compiled), p)
+                for partial, p in zip(self._in_parameters, here, strict=True)
                 if not isinstance(p, float)
             ]
 
@@ -79,14 +80,28 @@ class Elementwise:
         return y
 
 
+def _identity(value: Parameter) -> Parameter:
+    return value if isinstance(value, float) else tf.identity(value)
+
+
 def floating(x: Any, function: str) -> tf.Tensor:
-    """x as a tensor, once it is known to be floating-point."""
-    x = tf.convert_to_tensor(x)
-    if not x.dtype.is_floating:
+    """x as a tensor, once it is known to be dense and floating-point."""
+    if isinstance(x, tf.RaggedTensor | tf.SparseTensor):
         raise ValueError(
-            f"{function}: expected a floating-point tensor, received {x.dtype.name}."
+            f"{function}: expected a dense tensor, received a {type(x).__name__}; "
+            "apply it to the tensor's values."
         )
+    x = tf.convert_to_tensor(x)
+    check_floating(x.dtype, function)
     return x
+
+
+def check_floating(dtype: tf.DType, function: str) -> None:
+    """Raises a ValueError if a dtype is not floating-point."""
+    if not dtype.is_floating:
+        raise ValueError(
+            f"{function}: expected a floating-point tensor, received {dtype.name}."
+        )
 
 
 def parameter(value: Any, x: tf.Tensor, name: str) -> Parameter:
@@ -104,7 +119,10 @@ def parameter(value: Any, x: tf.Tensor, name: str) -> Parameter:
         return float(value)
     # Half precision would put a parameter off by up to 0.4 %: it stays in float32.
     dtype = tf.float64 if x.dtype == tf.float64 else tf.float32
-    tensor = tf.cast(value, dtype)
+    tensor = tf.convert_to_tensor(value)
+    if not tensor.dtype.is_floating and not tensor.dtype.is_integer:
+        raise ValueError(f"{name}: expected numbers, received {tensor.dtype.name}.")
+    tensor = tf.cast(tensor, dtype)
     try:
         shape = tf.broadcast_static_shape(tensor.shape, x.shape)
         fits = shape.is_compatible_with(x.shape)
@@ -132,15 +150,20 @@ def check_numbers(value: Any, name: str, low: float, high: float) -> None:
     """
     if not is_number(value):
         return
-    for number in tf.nest.flatten(
-        value.tolist() if hasattr(value, "tolist") else value
-    ):
-        is_real = isinstance(number, int | float) and not isinstance(number, bool)
-        if not is_real or not low <= number <= high:
-            wanted = "a finite number"
-            if low == 0:
-                wanted += f" of 0 or more, at most {high:g}"
-            raise ValueError(f"{name}: expected {wanted}, received {number!r}.")
+    wanted = "a finite number"
+    if low == 0:
+        wanted += f" of 0 or more, at most {high:g}"
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        array = np.asarray(None)
+    bfloat16 = tf.bfloat16.as_numpy_dtype  # of no kind that NumPy has a letter for
+    is_numeric = array.dtype.kind in "iuf" or array.dtype == bfloat16
+    if is_numeric and array.size:
+        array = array.astype(np.float64)
+        if np.all((array >= low) & (array <= high)):
+            return
+    raise ValueError(f"{name}: expected {wanted}, received {value!r}.")
 
 
 def at_least_tiny(value: Parameter, x: tf.Tensor) -> Parameter:

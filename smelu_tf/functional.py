@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
@@ -12,7 +13,7 @@ import tensorflow as tf
 
 from ._keras_flavour import flavour_of
 from .densities import SMOOTHED, squareplus_scale
-from .elementwise import check_numbers, floating, is_number, parameter
+from .elementwise import check_floating, check_numbers, floating, is_number, parameter
 from .transitions import GSMELU, SMELU
 
 MAX_WIDTH = 1e38  # twice as much is a float32 still
@@ -36,14 +37,17 @@ def _also_symbolic(function: Callable[_P, tf.Tensor]) -> Callable[_P, tf.Tensor]
         flavour = None if isinstance(x, tf.Tensor) else flavour_of(x, "KerasTensor")
         if flavour is None:
             return function(*args, **kwargs)
+        arguments = inspect.signature(function).bind(*args, **kwargs).arguments
+        dtype = tf.as_dtype(arguments.pop("x").dtype)
+        check_floating(dtype, function.__name__)
         make = LAYERS.get((flavour, function.__name__))
         if make is None:
             raise ValueError(
                 f"{function.__name__}: expected smelu_tf.{flavour}_layers to be "
                 f"imported before a symbolic tensor of {flavour} is received."
             )
-        others = {name: value for name, value in kwargs.items() if name != "x"}
-        return make(*args[1:], **others)(x)
+        policy = f"mixed_{dtype.name}" if dtype.size < 4 else dtype.name
+        return make(**arguments, dtype=policy)(x)
 
     return wrapper
 
@@ -61,7 +65,8 @@ def smelu(x: Any, beta: Any = 1.0) -> tf.Tensor:
         x: a floating-point tensor of any shape.
         beta: half-width of the transition, from 0 to 1e38, a number or a tensor that
             broadcasts to x's shape (one value a channel, say); 0 is ReLU. It has a
-            meaning only relative to the scale of x.
+            meaning only relative to the scale of x. The slope is taken from the output,
+            which in float16 must not overflow: beta up to 2.6e5 there.
 
     Returns:
         A tensor of x's shape and dtype. NaN stays NaN; -inf gives 0, +inf +inf.
@@ -197,7 +202,16 @@ def check_gsmelu(alpha: Any, beta: Any, g_minus: Any, g_plus: Any, t: Any) -> No
     check_numbers(g_minus, "g_minus", -_MAX, _MAX)
     check_numbers(g_plus, "g_plus", -_MAX, _MAX)
     check_numbers(t, "t", -_MAX, _MAX)
-    if is_number(alpha) and is_number(beta) and np.any(np.add(alpha, beta) < 0):
+    if not is_number(alpha) or not is_number(beta):
+        return
+    try:
+        width = np.add(alpha, beta)
+    except ValueError:
+        raise ValueError(
+            "alpha, beta: expected shapes that broadcast to one another, received "
+            f"{np.shape(alpha)} and {np.shape(beta)}."
+        ) from None
+    if np.any(width < 0):
         raise ValueError(
             "alpha + beta: expected 0 or more, the width of the transition, received "
             f"{alpha!r} + {beta!r}."
@@ -207,7 +221,7 @@ def check_gsmelu(alpha: Any, beta: Any, g_minus: Any, g_plus: Any, t: Any) -> No
 def check_rescu(beta: Any, density: Any) -> None:
     """Raises a ValueError if rescu does not take a number beta, or the density."""
     check_numbers(beta, "beta", 0, MAX_WIDTH)
-    if density not in DENSITIES:
+    if not isinstance(density, str) or density not in DENSITIES:
         nearest = difflib.get_close_matches(str(density), DENSITIES, n=1, cutoff=0.0)
         raise ValueError(
             f"density: expected one of {', '.join(DENSITIES)}, received {density!r}; "

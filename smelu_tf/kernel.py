@@ -73,10 +73,10 @@ def should_compile(x: tf.Tensor) -> bool:
 
     The other functions take more operations, and gain from 2¹⁶ elements on.
     """
+    if not wants_gradient():
+        return False
     if _policy != "auto":
         return _policy == "xla"
-    if not is_recording():
-        return False
     size = x.shape.num_elements()
     return size is None or size >= _MIN_SIZE
 

@@ -38,7 +38,9 @@ def get(identifier: str | Activation) -> Activation:
     if callable(identifier):
         return identifier
     function, arguments = _parse(str(identifier))
-    return NamedActivation(str(identifier)) if arguments else function
+    if arguments or identifier in _UNKNOWN_TO_KERAS:
+        return NamedActivation(str(identifier))
+    return function
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +103,10 @@ _BY_NAME: dict[str, Activation] = {
 }
 
 
+# Keras would save these functions under names that it does not find again.
+_UNKNOWN_TO_KERAS = ("linear", "swish", "silu")
+
+
 @functools.lru_cache
 def _parse(identifier: str) -> tuple[Callable[..., tf.Tensor], dict[str, Any]]:
     """The function that is named, and its arguments."""
@@ -133,22 +139,32 @@ def _arguments(identifier: str, function: Callable[..., tf.Tensor]) -> dict[str,
             f"activation: expected at most {len(parameters)} parameters after {name} "
             f"({', '.join(values)}), received {identifier!r}."
         )
-    for parameter, field in zip(parameters, fields, strict=False):
+    given: list[str] = []
+    for i, (parameter, field) in enumerate(zip(parameters, fields, strict=False)):
         key, equals, text = field.rpartition("=")
-        if not equals:
-            key = parameter.name
-        elif key not in values:
+        if equals and key not in values:
             raise ValueError(
                 f"activation: expected one of {', '.join(values)} before =, received "
                 f"{identifier!r}."
             )
+        key = key or parameter.name
+        if not equals and any("=" in earlier for earlier in fields[:i]):
+            raise ValueError(
+                "activation: expected parameters without a name before those with one, "
+                f"received {identifier!r}."
+            )
+        if key in given:
+            raise ValueError(
+                f"activation: expected {key} once, received {identifier!r}."
+            )
+        given.append(key)
         if isinstance(values[key], str):
             values[key] = text
             continue
         try:
             values[key] = float(text)
         except ValueError:
-            before = identifier[: identifier.rindex(text)]
+            before = ":".join([name, *fields[:i], key + "=" if equals else ""])
             raise ValueError(
                 f"activation: expected a number after {before}, received "
                 f"{identifier!r}."

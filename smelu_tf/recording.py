@@ -43,8 +43,8 @@ def with_gradient(
 
     @tf.custom_gradient
     def custom(*inputs: tf.Tensor) -> Any:
-        # A tape goes on recording in here: stopped, the function is not differentiated,
-        # and if it is compiled hands out its result only.
-        return function(*[tf.stop_gradient(tensor) for tensor in inputs]), gradient
+        # Not `stop_gradient` of the inputs: what rewrites a graph without its custom
+        # gradients (vectorized_map, forward mode) differentiates what stands here.
+        return function(*inputs), gradient
 
     return custom(*inputs)

@@ -108,6 +108,11 @@ class _Rewriter:
             and not _is_of_a_library(value)
             and self._canonical(value.__name__) is None
         }
+        if not isinstance(mapping, Mapping):
+            raise TypeError(
+                "mapping: expected a dictionary from names of activations, received "
+                f"{mapping!r}."
+            )
         if not mapping:
             raise ValueError("mapping: expected an activation or more, received none.")
         self._new = {
@@ -164,9 +169,13 @@ class _Rewriter:
             )
         absent = sorted(self._new.keys() - self._replaced)
         if absent:
-            found = ", ".join(sorted(self._found | self._replaced)) or "none"
+            # Keras knows ours by names with their package: smelu_tf>smelu.
+            nothing_for, found = (
+                ", ".join(sorted(name.rpartition(">")[2] for name in names)) or "none"
+                for names in (absent, self._found | self._replaced)
+            )
             raise ValueError(
-                f"mapping: nothing to replace for {', '.join(absent)}; the model's "
+                f"mapping: nothing to replace for {nothing_for}; the model's "
                 f"activations are: {found}."
             )
 
@@ -203,7 +212,9 @@ class _Rewriter:
                 f"mapping: expected a layer of {flavour}, as the model is, received "
                 f"{type(replacement).__name__}, a layer of {other}."
             )
-        if callable(replacement):
+        if isinstance(replacement, self._keras.layers.Activation):
+            return replacement.activation
+        if callable(replacement) and not isinstance(replacement, type):
             return replacement
         if not isinstance(replacement, str):
             raise TypeError(
@@ -291,8 +302,9 @@ class _Rewriter:
             self._found.update([name] if name else [])
             return self._rewritten(value)
         self._replaced.add(name)
-        if isinstance(value, dict) and isinstance(value["config"], dict):  # a layer
-            self.new_names.add(value["config"]["name"])  # to be in neither model
+        config = value["config"] if isinstance(value, dict) else None
+        if isinstance(config, dict) and "name" in config:  # a layer
+            self.new_names.add(config["name"])  # to be in neither model
         return self._new_config(name, f"{owner.get('name', name)}_{key}", owner)
 
     def _new_config(self, name: str, wanted: str, owner: _Config) -> Any:
@@ -369,19 +381,29 @@ class _Rewriter:
         }
         if not others:
             return name
-        self._judged.add(node["config"]["name"])
+        where = node["config"].get("name", name)
+        self._judged.add(where)
         listed = ", ".join(f"{key}={value!r}" for key, value in others.items())
-        self._left.append(
-            f"{node['config']['name']} ({node['class_name']} with {listed})"
-        )
+        self._left.append(f"{where} ({node['class_name']} with {listed})")
         return None
 
     def _described(self, node: _Config) -> tuple[Any, _Config]:
         """The activation that a layer's class is named after, and its arguments."""
         class_name, config = node["class_name"], node["config"]
-        if not str(node.get("module")).startswith(("keras.", "tf_keras.")):
+        module = str(node.get("module"))
+        if not isinstance(config, dict):  # a function's name
             return None, {}
+        settings = ("name", "trainable", "dtype", "batch_input_shape")
+        own = {key: value for key, value in config.items() if key not in settings}
         call = _call_arguments(node.get("inbound_nodes", []))
+        if module.startswith("smelu_tf.") and class_name == "NamedActivation":
+            name, _, parameters = config["identifier"].partition(":")
+            return name, {"parameters": parameters} if parameters else {}
+        if module.startswith("smelu_tf."):
+            own = {key: value for key, value in own.items() if value not in ([], None)}
+            return class_name.lower(), {**own, **call}
+        if not module.startswith(("keras.", "tf_keras.")):
+            return None, {}
         if class_name == "Activation":
             return config["activation"], call
         if class_name == "TFOpLambda":
@@ -390,8 +412,6 @@ class _Rewriter:
             function = self._agreed_on(config["name"], "function")
             name = function.__name__ if _is_of_a_library(function) else None
             return name, {**config["arguments"], **call}
-        settings = ("name", "trainable", "dtype", "batch_input_shape")
-        own = {key: value for key, value in config.items() if key not in settings}
         if class_name == "ReLU" and own["max_value"] == 6:
             others = {k: v for k, v in own.items() if k != "max_value" and v != 0}
             return "relu6", {**others, **call}

@@ -16,7 +16,6 @@ from smelu_tf.functional import DENSITIES
 
 Activation = Callable[[tf.Tensor], tf.Tensor]
 
-SIZES = (10_000, 1_000_000, 16_000_000)
 DTYPES = ("float32", "bfloat16")
 MODES = ("eager", "graph", "xla")
 REFERENCE = "relu"

@@ -286,6 +286,21 @@ def test_squareplus_is_exact_far_out():
     np.testing.assert_allclose(slope, [0, 0.5e-8, 1], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "beta",
+    [
+        [np.float32(0.5)] * 3,
+        np.full(3, 0.5, np.float16),
+        np.full(3, 0.5, tf.bfloat16.as_numpy_dtype),
+        np.float32(0.5),
+        [0.5, 0.5, 0.5],
+    ],
+)
+def test_numbers_of_any_kind_are_parameters(beta):
+    x = tf.constant(np.linspace(-1, 1, 6).reshape(2, 3))
+    np.testing.assert_array_equal(smelu(x, beta), smelu(x, 0.5))
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @each_case
 def test_half_precision_is_float32_rounded_and_sums_in_float32(case, dtype):
@@ -379,9 +394,83 @@ def test_plain_ops_differentiated_as_they_stand_are_right(case):
         np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
 
 
+def branch(f, x):
+    return tf.cond(tf.size(x) > 0, lambda: f(x), lambda: x)
+
+
+def loop(f, x):
+    return tf.while_loop(lambda i, y: i < 1, lambda i, y: (i + 1, f(x)), (0, x))[1]
+
+
+# What rewrites a function's graph, or runs it in one of its own.
+AROUND = {
+    "cond": branch,
+    "while": loop,
+    "map_fn": tf.map_fn,
+    "vectorized_map": tf.vectorized_map,
+    "recompute_grad": lambda f, x: tf.recompute_grad(f)(x),
+}
+
+
+@each_case
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("parameters", ["numbers", "variables"])
+def test_gradients_are_right_inside_what_rewrites_graphs(case, around, parameters):
+    x = tf.constant(np.random.default_rng(0).normal(size=(5, 3)))
+    values = [float(p) for p in case.parameters]
+    if parameters == "variables":
+        if around == "recompute_grad":
+            pytest.skip("tf.recompute_grad has rules of its own for variables")
+        values = [tf.Variable(p, dtype=tf.float64) for p in values]
+    sources = [x, *values] if parameters == "variables" else [x]
+
+    def gradients(transform):
+        def compute(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = transform(lambda x: case(x, *values), x)
+                z = y * y
+            gradients = tape.gradient(z, [x, *sources[1:]])
+            return [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+        return compute
+
+    spec = tf.TensorSpec((5 if around == "map_fn" else None, 3), tf.float64)
+    got = tf.function(gradients(AROUND[around]), input_signature=[spec])(x)
+    expected = gradients(lambda f, x: f(x))(x)
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    if around in ("map_fn", "vectorized_map"):  # eager calls of these, too
+        for a, b in zip(gradients(AROUND[around])(x), expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+@each_case
+def test_forward_mode_is_right_in_eager_mode_and_in_a_graph(case):
+    x = tf.constant(X)
+
+    def forward(x):
+        with tf.autodiff.ForwardAccumulator(x, tf.ones_like(x)) as accumulator:
+            y = case(x, *case.parameters)
+        return accumulator.jvp(y)
+
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = case(x, *case.parameters)
+    expected = tape.gradient(y, x)
+    np.testing.assert_allclose(forward(x), expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(tf.function(forward)(x), expected, 1e-12, 1e-14)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda x: gsmelu(x, [1.0, 2.0, 3.0], [1.0, 2.0]), "alpha, beta: expected sh"),
+        (lambda x: smelu(x, [[1.0], [1.0, 2.0]]), "beta: expected a finite number"),
+        (lambda x: smelu(x, tf.constant("a")), "beta: expected numbers, received str"),
+        (lambda x: smelu(x, tf.constant(1j)), "beta: expected numbers, received comp"),
+        (lambda x: smelu(x, {"a": 1.0}), "beta: expected a finite number"),
+        (lambda x: smelu(tf.ragged.constant([[1.0]])), "expected a dense tensor, rec"),
         (lambda x: gsmelu(x, -1.0, 0.5), r"alpha \+ beta: expected 0 or more, .*-1.0"),
         (lambda x: gsmelu(x, np.nan), "alpha: expected a finite number, received nan"),
         (lambda x: gsmelu(x, g_plus="1"), "g_plus: expected a finite number"),

@@ -104,6 +104,48 @@ def test_a_function_called_on_a_symbolic_tensor_is_a_layer(flavour, function, tm
     np.testing.assert_array_equal(again(X), model(X))
 
 
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
+def test_a_symbolic_call_keeps_the_dtype_and_takes_what_the_function_takes(
+    flavour, dtype
+):
+    k, _ = flavour
+    inputs = k.layers.Input((3,), dtype=dtype)
+    assert tf.as_dtype(smelu(inputs).dtype) == dtype
+    x = tf.cast(tf.constant(X), dtype)
+    model = k.Model(inputs, smelu(inputs, 0.5))
+    np.testing.assert_array_equal(model(x), smelu(x, 0.5))
+    with pytest.raises(TypeError, match="too many positional"):
+        smelu(inputs, 0.5, True)
+    with pytest.raises(ValueError, match="floating-point tensor, received int32"):
+        smelu(k.layers.Input((3,), dtype="int32"))
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_layer_within_a_branch_is_trained(flavour, trained):
+    k, ours = flavour
+
+    class Sometimes(k.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.bend = ours.SmeLU(0.5, trainable_parameters=trained)
+
+        def build(self, input_shape):
+            self.bend.build(input_shape)
+            self.built = True
+
+        def call(self, inputs):
+            return tf.cond(
+                tf.size(inputs) > 0, lambda: self.bend(inputs), lambda: inputs
+            )
+
+    model = k.Sequential([k.layers.Input((3,)), k.layers.Dense(4), Sometimes()])
+    model.compile("sgd", "mse", jit_compile=False)
+    history = model.fit(X, np.zeros((32, 4)), epochs=3, verbose=0).history["loss"]
+    assert history[-1] < history[0]
+    if trained:
+        assert float(model.layers[-1].bend.beta) != pytest.approx(0.5, rel=1e-6)
+
+
 @each_layer
 def test_config_round_trip(flavour, make, function):
     k, ours = flavour
@@ -257,7 +299,7 @@ def test_no_weight_makes_a_width_invalid(flavour, raw):
 
 def test_shapes_of_trained_parameters(flavour):
     _, ours = flavour
-    by_axes = {(): (4, 5, 3), (1, 2): (1, 1, 3), (-1,): (4, 5, 1)}
+    by_axes = {(): (4, 5, 3), (1, 2): (1, 1, 3), (-1,): (4, 5, 1), 1: (1, 5, 3)}
     for axes, shape in {None: (), **by_axes}.items():
         layer = ours.SmeLU(0.5, trainable_parameters=True, shared_axes=axes)
         layer(tf.zeros([2, 4, 5, 3]))
@@ -337,6 +379,14 @@ def test_a_beta_that_is_none_is_refused(flavour, beta):
         ),
         (lambda o: o.RESCU(density="box"), "density: expected one of uniform"),
         (
+            lambda o: o.GSmeLU(1.0, -0.5, trainable_parameters="alpha"),
+            "beta: expected 0 or more where alpha is trained, received -0.5",
+        ),
+        (lambda o: o.SmeLU([], True), "beta: expected a finite number"),
+        (lambda o: o.SmeLU(1.0, None), "expected True, False or names .*received None"),
+        (lambda o: o.SmeLU(1.0, True, "a"), "shared_axes: expected None or whole num"),
+        (lambda o: o.SmeLU(1.0, True, [1.5]), "shared_axes: .*received .1.5."),
+        (
             lambda o: o.SmeLU(1.0, True, shared_axes=[0])(X),
             r"shared_axes: expected different axes from 1 to 1 of inputs of shape "
             r"\(32, 3\), received \[0\]",
@@ -412,9 +462,7 @@ before = {name.partition(".")[0] for name in sys.modules}
 import smelu_tf
 import tensorflow as tf
 after = {name.partition(".")[0] for name in sys.modules}
-assert after - before == {"smelu_tf"} or after - before <= {"smelu_tf", "__future__"}, (
-    after - before
-)
+assert after - before <= {"smelu_tf", "__future__"}, after - before
 layer = tf.keras.layers.Dense(2, activation="smelu")
 assert layer.activation is smelu_tf.smelu
 assert isinstance(smelu_tf.SmeLU(), tf.keras.layers.Layer)

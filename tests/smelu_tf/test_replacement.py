@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+import smelu_tf
 from smelu_tf import keras_layers, smelu, tf_keras_layers
 from smelu_tf.replacement import replace_activations
 
@@ -293,6 +294,36 @@ def test_smelu_itself_can_be_replaced(flavour):
     assert_is_the_model_with(
         model, None, sequential(k, "relu"), mapping={"smelu": "relu"}
     )
+
+
+@pytest.mark.parametrize("how", ["layer", "symbolic", "named"])
+def test_our_layers_and_calls_are_activations_too(flavour, how):
+    k, ours = flavour
+    inputs = k.layers.Input((3,))
+    outputs = {
+        "layer": lambda: ours.SmeLU()(inputs),
+        "symbolic": lambda: smelu_tf.smelu(inputs),
+        "named": lambda: k.layers.Activation(smelu_tf.get("swish"))(inputs),
+    }[how]()
+    name = "silu" if how == "named" else "smelu"
+    copy = replace_activations(k.Model(inputs, outputs), {name: "relu"})
+    np.testing.assert_array_equal(run(copy), np.maximum(X, 0))
+
+
+def test_our_layers_with_other_parameters_are_listed(flavour):
+    k, ours = flavour
+    wide, named = ours.SmeLU(2.0, name="wide"), smelu_tf.get("smelu:0.5")
+    model = k.Sequential([k.layers.Input((3,)), wide, k.layers.Dense(2, named)])
+    with pytest.raises(ValueError, match=r"2 that cannot: wide .*beta=2.0.*'0.5'"):
+        replace_activations(model, {"smelu": "relu"})
+    with pytest.raises(ValueError, match="for gsmelu; the model's activations are: "):
+        replace_activations(sequential(k, "relu"), {"gsmelu": "relu"})
+
+
+def test_a_replacement_that_is_a_layer_of_a_function_is_that_function(flavour):
+    k, ours = flavour
+    layer = k.layers.Activation("smelu")
+    assert_is_the_model_with(sequential(k, "relu"), layer, sequential(k, "smelu"))
 
 
 def test_functions_of_one_s_own_are_kept(flavour):
@@ -595,6 +626,8 @@ def test_mappings_that_are_refused(flavour):
     refused(model, {"relu": "smleu"}, "the nearest is smelu")
     refused(model, {"relu": "smelu:-1"}, "beta")
     refused(model, {"relu": 3}, "a function or a layer .* received 3", TypeError)
+    refused(model, {"relu": ours.SmeLU}, "a function or a layer .*", TypeError)
+    refused(model, "relu", "expected a dictionary .*, received 'relu'", TypeError)
     refused(
         model,
         {"tanh": "smelu", "relu": "smelu"},
