@@ -19,7 +19,9 @@ _NO_REASON = re.compile(
 )
 
 
-def expand_files(patterns: str | os.PathLike[str] | Sequence[str]) -> list[str]:
+def expand_files(
+    patterns: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+) -> list[str]:
     """The files that glob patterns name, sorted within each pattern.
 
     Args:
@@ -33,7 +35,7 @@ def expand_files(patterns: str | os.PathLike[str] | Sequence[str]) -> list[str]:
     if isinstance(patterns, str | os.PathLike):
         patterns = os.fspath(patterns).split(",")
     files: list[str] = []
-    for pattern in patterns:
+    for pattern in map(os.fspath, patterns):
         found = sorted(glob.glob(pattern)) or [pattern]
         for path in found:
             if not os.path.exists(path):

@@ -161,6 +161,7 @@ class Schema:
             column names is skipped. Empty: label, weight, numeric, categorical.
         delimiter: what separates the fields of a line: one ASCII character.
         missing: the text of a missing value besides the empty one ("?", say).
+        header: whether the first line of each text file names its fields.
         seed: the seed of the hashes.
 
     Example:
@@ -176,6 +177,7 @@ class Schema:
     fields: tuple[str, ...] = ()
     delimiter: str = "\t"
     missing: str = ""
+    header: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -8,10 +8,12 @@ that `decode_csv`, which would fail a whole batch, is only given lines it can re
 from __future__ import annotations
 
 import contextlib
+import gzip
 import math
 import os
 import re
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from .schema import Schema
 from .transform import Batch, Transform
 
 _CHUNK = 4096  # lines parsed at once, whatever the batch size
+_HEAD = 1 << 20  # bytes that are looked at before a file is read
 _NUM_QUOTED = 5  # bad rows that are quoted on stderr
 _NAN = np.float64(math.nan)
 
@@ -131,14 +134,19 @@ def describe_fault(line: bytes, schema: Schema) -> str:
 
 def estimate_num_rows(files: Sequence[str]) -> int:
     """About how many lines files have: their bytes ÷ the first lines' mean length."""
-    with open(files[0], "rb") as file:
-        head = file.read(1 << 20)
+    head = _head(files[0])
+    # Of a compressed file the length is not known: one in the first file's ratio.
+    if _is_compressed(files[0]):
+        ratio = len(head) / len(gzip.compress(head))
+    else:
+        ratio = 1
     lines = max(head.count(b"\n"), 1)
-    return sum(os.path.getsize(path) for path in files) * lines // len(head)
+    size = sum(os.path.getsize(path) for path in files)
+    return round(size * ratio) * lines // len(head)
 
 
 def read_text(
-    files: str | os.PathLike[str] | Sequence[str],
+    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     schema: Schema,
     batch_size: int,
     *,
@@ -148,7 +156,8 @@ def read_text(
     """Reads text files into batches, in the order of files and lines.
 
     Args:
-        files: paths or glob patterns, as `expand_files` takes them.
+        files: paths or glob patterns, as `expand_files` takes them; files whose names
+            end in .gz are decompressed.
         schema: the schema, its vocabularies counted.
         batch_size: rows a batch; the last one may have fewer.
         transform: what makes features of raw columns; by default the schema's
@@ -161,8 +170,8 @@ def read_text(
         bad row; inside `with bad_row_errors():` that is a `BadRowError`.
 
     Raises:
-        ValueError: a missing or empty file, a batch size below 1, or a schema whose
-            vocabularies are not counted.
+        ValueError: a missing or empty file, a header that is not the schema's, a batch
+            size below 1, or a schema whose vocabularies are not counted.
 
     Example:
         >>> dataset = read_text("day_*.tsv", schema, batch_size=256)
@@ -181,7 +190,7 @@ def read_text(
 
 
 def read_raw_text(
-    files: str | os.PathLike[str] | Sequence[str],
+    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     schema: Schema,
     *,
     bad_rows: BadRows | None = None,
@@ -202,10 +211,23 @@ def read_raw_text(
     files = expand_files(files)
     bad = bad_rows or BadRows(schema)
     _check_patterns(schema)
+    for file in files:
+        if schema.header:
+            _check_header(file, schema)
+        elif _is_compressed(file):
+            _head(file)
+    num_header = int(schema.header)
 
     def lines_of(path: tf.Tensor) -> tf.data.Dataset:
-        chunks = tf.data.TextLineDataset(path).batch(_CHUNK).enumerate()
-        return chunks.map(lambda index, lines: (path, 1 + index * _CHUNK, lines))
+        is_compressed = tf.strings.regex_full_match(path, r".*\.gz")
+        compression = tf.where(is_compressed, "GZIP", "")
+        lines = tf.data.TextLineDataset(path, compression).skip(num_header)
+        first = 1 + num_header
+        return (
+            lines.batch(_CHUNK)
+            .enumerate()
+            .map(lambda index, lines: (path, first + index * _CHUNK, lines))
+        )
 
     def check(path: tf.Tensor, first: tf.Tensor, lines: tf.Tensor) -> Any:
         good = [tf.strings.regex_full_match(lines, p) for p in _line_patterns(schema)]
@@ -347,6 +369,41 @@ def _check_patterns(schema: Schema) -> None:
                 f"column {column.name}: expected a pattern in the syntax of RE2, "
                 f"received {column.pattern!r} ({reason_of(error)})"
             ) from None
+
+
+def _check_header(path: str, schema: Schema) -> None:
+    first = _head(path).partition(b"\n")[0].removesuffix(b"\r")
+    line = first.decode("utf-8-sig", "replace")
+    names = line.split(schema.delimiter)
+    if names != list(schema.fields):
+        raise ValueError(
+            f"{path}, line 1: expected a header that names the fields "
+            f"{', '.join(schema.fields)}, received {', '.join(names)[:200]}."
+        )
+
+
+def _is_compressed(path: str | os.PathLike[str]) -> bool:
+    return os.fspath(path).endswith(".gz")
+
+
+def _head(path: str | os.PathLike[str]) -> bytes:
+    """The first megabyte of a file, decompressed where it is compressed."""
+    if not _is_compressed(path):
+        with open(path, "rb") as file:
+            return file.read(_HEAD)
+    try:
+        with gzip.open(path) as file:
+            head = file.read(_HEAD)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(
+            f"{os.fspath(path)}: expected a gzip file, as its name ends in .gz, "
+            f"received one that cannot be read: {error}."
+        ) from None
+    if not head:
+        raise ValueError(
+            f"{os.fspath(path)}: expected rows, received a gzip file of nothing."
+        )
+    return head
 
 
 def _kind(field: str, schema: Schema) -> str:

@@ -1,6 +1,7 @@
 """pipelines/text.py against a plain Python parser."""
 
 import dataclasses
+import gzip
 import math
 import random
 
@@ -252,6 +253,58 @@ def test_a_schema_of_one_s_own(tmp_path):
     assert numeric[:, 1].tolist() == [0.0, 1.0, 1.0]
     assert numeric[:, 2].tolist() == [0.5, 0.0, -100.0]
     assert batch.features["ids"].numpy()[1, 0] == 0
+
+
+def test_compressed_files_are_read_like_plain_ones(criteo_dir, tmp_path):
+    plain = [criteo_dir / "day_0.tsv", criteo_dir / "day_1.tsv"]
+    packed = tmp_path / "day_0.tsv.gz"
+    packed.write_bytes(gzip.compress(plain[0].read_bytes()))
+    expected = read_all(read_raw_text(plain, CRITEO))
+    mixed = read_all(read_raw_text([packed, plain[1]], CRITEO))  # one of each kind
+    for name, values in expected.items():
+        np.testing.assert_array_equal(mixed[name], values)
+    assert estimate_num_rows([str(packed)]) == pytest.approx(3000, rel=0.1)
+    with pytest.raises(BadRowError, match=r"bad.gz, line 2: expected 40 tab"):
+        bad = tmp_path / "bad.gz"
+        bad.write_bytes(gzip.compress(f"{GOOD}\nx\n".encode()))
+        read_all(read_raw_text(bad, CRITEO))
+
+
+def test_a_gzip_file_that_is_none_is_named(criteo_dir, tmp_path):
+    packed = gzip.compress((criteo_dir / "day_0.tsv").read_bytes())
+    for content, reason in (
+        (GOOD.encode(), "Not a gzipped file"),
+        (packed[:1000], "ended before"),
+        (packed[:20] + b"x" * 1000, "cannot be read"),
+        (gzip.compress(b""), "a gzip file of nothing"),
+    ):
+        path = tmp_path / "day.tsv.gz"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"day.tsv.gz: expected .*{reason}"):
+            read_raw_text(path, CRITEO)
+
+
+def test_a_header_is_checked_and_skipped_in_every_file(tmp_path):
+    schema = Schema(
+        "ads",
+        (Numeric("age"),),
+        (),
+        delimiter=",",
+        header=True,
+        fields=("label", "age"),
+    )
+    first = write(tmp_path / "a.csv", ["label,age", "1,30", "0,"])
+    second = write(tmp_path / "b.csv", ["\ufefflabel,age", "1,5"])  # with a BOM
+    raw = read_all(read_raw_text([first, second], schema))
+    np.testing.assert_array_equal(raw["age"], [30, math.nan, 5])
+    # Lines are numbered as an editor numbers them.
+    bad = write(tmp_path / "c.csv", ["label,age", "1,30", "0,x"])
+    with pytest.raises(BadRowError, match=r"c.csv, line 3: field age"):
+        read_all(read_raw_text(bad, schema))
+    other = write(tmp_path / "d.csv", ["age,label", "30,1"])
+    message = r"d.csv, line 1: expected a header .* label, age, received age, label"
+    with pytest.raises(ValueError, match=message):
+        read_raw_text([first, other], schema)
 
 
 def test_scored_lines_are_read_like_labelled_ones(criteo_dir):
