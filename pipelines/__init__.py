@@ -1,5 +1,7 @@
 """Raw logs to `tf.data` batches: schemas, the transform, readers, a generator."""
 
+from .block_format import Manifest, read_manifest
+from .blocks import BlockWriter, block_errors, read_blocks, verify_blocks, write_blocks
 from .files import expand_files
 from .generator import GeneratorReport, generate
 from .presets import CRITEO, SCHEMAS
@@ -22,19 +24,26 @@ __all__ = [
     "BadRowError",
     "BadRows",
     "Batch",
+    "BlockWriter",
     "Categorical",
     "GeneratorReport",
     "Label",
+    "Manifest",
     "Numeric",
     "Schema",
     "Transform",
     "bad_row_errors",
+    "block_errors",
     "count_vocabularies",
     "estimate_num_rows",
     "expand_files",
     "generate",
     "parse_unlabelled",
     "raw_columns",
+    "read_blocks",
+    "read_manifest",
     "read_raw_text",
     "read_text",
+    "verify_blocks",
+    "write_blocks",
 ]

@@ -35,7 +35,7 @@ def expand_files(
     if isinstance(patterns, str | os.PathLike):
         patterns = os.fspath(patterns).split(",")
     files: list[str] = []
-    for pattern in map(os.fspath, patterns):
+    for pattern in [os.fspath(pattern) for pattern in patterns]:
         found = sorted(glob.glob(pattern)) or [pattern]
         for path in found:
             if not os.path.exists(path):

@@ -1,0 +1,294 @@
+"""The bytes of blocks: the manifest, and rows as records and back.
+
+A block holds some thousand rows column by column, each column in its narrowest type, so
+that a few ops make a batch of it. docs/blocks.md says every byte.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import struct
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tensorflow as tf
+
+from .block_statistics import Statistics
+from .dataclass_json import from_json_values, parse_json
+from .schema import Schema
+from .transform import Batch
+
+VERSION = 1
+
+MANIFEST = "manifest.json"
+_MAGIC = b"SMELUBLK"
+_HEADER = struct.Struct("<8sIIQ8s")  # magic, version, rows, index, fingerprint
+FRAME = 16  # bytes that TFRecord puts around a record: length and two checksums
+_CHECKSUM = b'\n "checksum": "'
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """The columns of a block that have one type.
+
+    In a block of R rows column j of the section starts at byte
+    32 + R * (position + j * size of the type); its R values follow one another.
+
+    Attributes:
+        name: what the columns are.
+        dtype: the type of their values, little-endian; NaN is a missing number.
+        columns: their names; there may be none.
+        position: the bytes of a row in the sections before this one.
+    """
+
+    name: Literal["weight", "numeric", "ids32", "ids16", "ids8", "label"]
+    dtype: Literal["float32", "int32", "uint16", "uint8"]
+    columns: tuple[str, ...]
+    position: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A file of blocks: what it holds, and what it is recognised by."""
+
+    name: str
+    num_blocks: int
+    num_rows: int
+    num_bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What a data set of blocks holds.
+
+    Attributes:
+        schema: the schema of the rows.
+        fingerprint: the schema's, which every block repeats.
+        num_rows: rows of all blocks.
+        rows_per_block: rows of every block but the last.
+        blocks_per_shard: blocks of every shard but the last.
+        layout: how a block's bytes are columns.
+        shards: the files, in the order of the rows.
+        statistics: what the rows are like.
+    """
+
+    schema: Schema
+    fingerprint: str
+    num_rows: int
+    rows_per_block: int
+    blocks_per_shard: int
+    layout: tuple[Section, ...]
+    shards: tuple[Shard, ...]
+    statistics: Statistics
+
+    def to_json(self) -> bytes:
+        """The text of the manifest's file: its last line is the others' checksum."""
+        values = {"version": VERSION, **dataclasses.asdict(self)}
+        values["schema"] = self.schema.to_dict()
+        body = json.dumps(values, indent=1).removesuffix("\n}").encode() + b","
+        return body + _CHECKSUM + _sha256(body).encode() + b'"\n}\n'
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Manifest:
+        """The manifest of `to_json`'s text; a ValueError if a byte of it differs."""
+        values = parse_json(data, "manifest")
+        version = values.pop("version", None)
+        if version != VERSION:
+            raise ValueError(
+                f"expected blocks of version {VERSION}, received {version!r}."
+            )
+        body, _, end = data.rpartition(_CHECKSUM)
+        if end != _sha256(body).encode() + b'"\n}\n':
+            raise ValueError(
+                f"expected the checksum {_sha256(body)}, "
+                f"received {values.get('checksum')!r}: the file is damaged."
+            )
+        del values["checksum"]
+        schema = Schema.from_dict(values.get("schema", {}))
+        values["schema"] = dataclasses.asdict(schema)
+        return from_json_values(cls, values, "manifest")
+
+
+def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
+    """The manifest of a data set of blocks, its checksum verified.
+
+    Raises:
+        ValueError: there is none, it is damaged, or of an unknown version.
+    """
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        raise ValueError(f"{path}: expected the manifest of blocks, received none.")
+    try:
+        return Manifest.from_json(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def layout_of(schema: Schema) -> tuple[Section, ...]:
+    """Which columns stand where: the widest types first, so that all are aligned."""
+    ids: dict[str, list[str]] = {"ids32": [], "ids16": [], "ids8": []}
+    for name, num_ids in zip(schema.id_columns, schema.num_ids, strict=True):
+        bits = 8 if num_ids <= 1 << 8 else 16 if num_ids <= 1 << 16 else 32
+        ids[f"ids{bits}"].append(name)
+    sections: list[Section] = []
+    position = 0
+    for name, dtype, columns in (
+        ("weight", "float32", [schema.weight] if schema.weight else []),
+        ("numeric", "float32", [column.name for column in schema.numeric]),
+        ("ids32", "int32", ids["ids32"]),
+        ("ids16", "uint16", ids["ids16"]),
+        ("ids8", "uint8", ids["ids8"]),
+        ("label", "uint8", [schema.label.name]),
+    ):
+        sections.append(Section(name, dtype, tuple(columns), position))  # type: ignore[arg-type]
+        position += len(columns) * np.dtype(dtype).itemsize
+    return tuple(sections)
+
+
+def row_dtype(layout: tuple[Section, ...]) -> np.dtype:
+    """One row: a field a section, without gaps."""
+    little = {s.name: np.dtype(s.dtype).newbyteorder("<") for s in layout}
+    return np.dtype([(s.name, little[s.name], (len(s.columns),)) for s in layout])
+
+
+def id_sections(layout: tuple[Section, ...]) -> list[Section]:
+    """The sections of ids."""
+    return [section for section in layout if section.name.startswith("ids")]
+
+
+def id_names(layout: tuple[Section, ...]) -> list[str]:
+    """The id columns in the order of their places in a block."""
+    return [name for section in id_sections(layout) for name in section.columns]
+
+
+def record_size(manifest: Manifest) -> int:
+    """The bytes of a full block."""
+    row_size = row_dtype(manifest.layout).itemsize
+    return _HEADER.size + manifest.rows_per_block * row_size
+
+
+def _header(num_rows: int, index: int, manifest: Manifest) -> bytes:
+    fingerprint = bytes.fromhex(manifest.fingerprint)
+    return _HEADER.pack(_MAGIC, VERSION, num_rows, index, fingerprint)
+
+
+def pack(batch: Batch, manifest: Manifest) -> np.ndarray:
+    """The rows of a batch, (B,) of `row_dtype`; a ValueError if they do not fit."""
+    schema = manifest.schema
+    numeric, ids = (np.asarray(batch.features[name]) for name in ("numeric", "ids"))
+    label, weight = np.asarray(batch.label), np.asarray(batch.weight)
+    expected = (len(label), 2 * len(schema.numeric)), (len(label), len(schema.num_ids))
+    if (numeric.shape, ids.shape) != expected:
+        raise ValueError(
+            f"schema {schema.name}: expected numeric and ids of the shapes {expected}, "
+            f"received {numeric.shape} and {ids.shape}."
+        )
+    value, missing = numeric[:, ::2], numeric[:, 1::2]
+    for what, fits in (
+        ("labels of 0 or 1", (label == 0) | (label == 1)),
+        ("weights of 1", bool(schema.weight) | (weight == 1)),
+        (
+            "numbers, and 0 for a missing one",
+            np.where(missing, value == 0, value == value),
+        ),
+        ("ids from 0 to num_ids - 1", (ids >= 0) & (ids < schema.num_ids)),
+    ):
+        if not np.all(fits):
+            raise ValueError(f"schema {schema.name}: expected {what}, received others.")
+    rows = np.empty(len(label), row_dtype(manifest.layout))
+    rows["numeric"] = np.where(missing, np.float32(np.nan), value)
+    rows["label"] = label[:, None]
+    if schema.weight:
+        rows["weight"] = weight[:, None]
+    for section in id_sections(manifest.layout):
+        places = [schema.id_columns.index(name) for name in section.columns]
+        rows[section.name] = ids[:, places]
+    return rows
+
+
+def encode(rows: np.ndarray, index: int, manifest: Manifest) -> bytes:
+    """The record of a block."""
+    columns = [rows[section.name].T.tobytes() for section in manifest.layout]
+    return b"".join([_header(len(rows), index, manifest), *columns])
+
+
+def checked(
+    record: tf.Tensor,
+    num_rows: tf.Tensor,
+    index: tf.Tensor,
+    path: tf.Tensor,
+    manifest: Manifest,
+) -> tf.Tensor:
+    """The record, once its length and its header are seen to be the block's."""
+    row_size = row_dtype(manifest.layout).itemsize
+    # The header as four numbers of 64 bits; the second holds version and rows.
+    magic, version, _, fingerprint = np.frombuffer(_header(0, 0, manifest), "<i8")
+    expected = tf.stack(
+        [
+            _HEADER.size + num_rows * row_size,
+            magic,
+            version + num_rows * (1 << 32),
+            index,
+            fingerprint,
+        ]
+    )
+    header = tf.strings.substr(record, 0, _HEADER.size)
+    padded = tf.strings.substr(header + bytes(_HEADER.size), 0, _HEADER.size)
+    length = tf.strings.length(record)
+    words = tf.io.decode_raw(padded, tf.int64)
+    received = tf.concat([[tf.cast(length, tf.int64)], words], axis=0)
+    texts = [
+        tf.strings.reduce_join(tf.strings.as_string(numbers), separator=" ")
+        for numbers in (expected, received)
+    ]
+    where = tf.strings.join([path, tf.strings.as_string(index)], ", block ")
+    what = [
+        where,
+        ": expected the length and header ",
+        texts[0],
+        ", received ",
+        texts[1],
+    ]
+    message = tf.strings.join(["BlockError: ", *what, "."])
+    check = tf.debugging.Assert(tf.reduce_all(expected == received), [message])
+    with tf.control_dependencies([check]):
+        return tf.identity(record)
+
+
+def decode(record: tf.Tensor, num_rows: tf.Tensor, manifest: Manifest) -> Batch:
+    """The batch of a checked record, in few ops."""
+    parts = {}
+    for section in manifest.layout:
+        width = len(section.columns) * np.dtype(section.dtype).itemsize
+        start = _HEADER.size + num_rows * section.position
+        part = tf.strings.substr(record, start, num_rows * width)
+        shape = [len(section.columns), num_rows]
+        parts[section.name] = tf.reshape(tf.io.decode_raw(part, section.dtype), shape)
+    value = parts["numeric"]
+    missing = tf.math.is_nan(value)
+    value = tf.where(missing, tf.zeros_like(value), value)
+    # Value and flag as a complex number: interleaved twice as fast as by `tf.stack`.
+    pairs = tf.transpose(tf.complex(value, tf.cast(missing, tf.float32)))
+    numeric = tf.bitcast(pairs, tf.float32)
+    sections = id_sections(manifest.layout)
+    ids = tf.concat([tf.cast(parts[s.name], tf.int32) for s in sections], axis=0)
+    names = id_names(manifest.layout)
+    order = [names.index(name) for name in manifest.schema.id_columns]
+    # Before the transposition, as long as a column's ids follow one another.
+    ids = tf.gather(ids, tf.constant(order, tf.int32))
+    label = tf.cast(parts["label"][0], tf.float32)
+    weight = parts["weight"][0] if manifest.schema.weight else tf.ones_like(label)
+    features = {
+        "numeric": tf.reshape(numeric, [num_rows, 2 * len(manifest.schema.numeric)]),
+        "ids": tf.transpose(ids),
+    }
+    return Batch(features, label, weight)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,405 @@
+"""Blocks: finished batches on disk, for training at scale.
+
+A data set is a folder of shards, which are TFRecord files of one record a block, and
+a manifest. A block holds some thousand rows; `block_format` says how.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from .block_format import (
+    FRAME,
+    MANIFEST,
+    Manifest,
+    Shard,
+    checked,
+    decode,
+    encode,
+    id_names,
+    layout_of,
+    pack,
+    read_manifest,
+    record_size,
+    row_dtype,
+)
+from .block_statistics import Tally
+from .files import reading, replacing, writing
+from .schema import Schema
+from .transform import Batch
+
+
+class BlockWriter:
+    """Writes blocks, and goes on where an interrupted writer stopped.
+
+    A shard gets its name when it is whole, the manifest comes last. The files do not
+    depend on interruptions or on the sizes of batches; memory holds one block.
+
+    Args:
+        folder: where the data set goes, made if absent.
+        schema: the schema of the batches, its vocabularies counted.
+        rows_per_block: rows of a block: the batch size that is fastest to read.
+        blocks_per_shard: blocks of a shard.
+        resume: keeps the shards that an interrupted writer of the same settings has
+            finished: each is read and checked. What comes after the last good one is
+            removed.
+
+    Raises:
+        ValueError: the folder holds a finished data set or, without `resume`, shards;
+            a number below 1; a vocabulary is not counted.
+
+    Example:
+        >>> writer = BlockWriter("blocks", schema, resume=True)
+        >>> batches = read_text(files, schema, 4096).skip(writer.num_rows // 4096)
+        >>> manifest = writer.write(batches)
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        schema: Schema,
+        *,
+        rows_per_block: int = 4096,
+        blocks_per_shard: int = 256,
+        resume: bool = False,
+    ) -> None:
+        _check_positive("rows_per_block", rows_per_block)
+        _check_positive("blocks_per_shard", blocks_per_shard)
+        self._folder = Path(folder)
+        layout = layout_of(schema)
+        self._tally = Tally(schema, id_names(layout))
+        self._manifest = Manifest(
+            schema=schema,
+            fingerprint=schema.fingerprint(),
+            num_rows=0,
+            rows_per_block=rows_per_block,
+            blocks_per_shard=blocks_per_shard,
+            layout=layout,
+            shards=(),
+            statistics=self._tally.result(),
+        )
+        present = sorted(self._folder.glob("shard-*.blocks"))
+        if (self._folder / MANIFEST).exists() or (present and not resume):
+            raise ValueError(
+                f"{folder}: expected a folder without blocks to write to, "
+                "received one that holds some."
+            )
+        while self._keep_next():
+            pass
+        kept = {shard.name for shard in self._manifest.shards}
+        # Of a writer that was killed.
+        unfinished = list(self._folder.glob(".shard-*.partial"))
+        for path in unfinished + [path for path in present if path.name not in kept]:
+            path.unlink()
+
+    @property
+    def num_rows(self) -> int:
+        """Rows that the folder holds: `write` expects those after them."""
+        return self._manifest.num_rows
+
+    def write(self, batches: Iterable[Batch]) -> Manifest:
+        """Writes the rows that are left, and the manifest.
+
+        Args:
+            batches: the rows from number `num_rows` on, in batches of any sizes.
+
+        Raises:
+            ValueError: there is no row at all, or a batch does not fit the schema.
+            OSError: a file cannot be written.
+        """
+        blocks = self._blocks(batches)
+        for block in blocks:
+            rest = itertools.islice(blocks, self._manifest.blocks_per_shard - 1)
+            self._write_shard(itertools.chain([block], rest))
+        if not self.num_rows:
+            raise ValueError(f"{self._folder}: expected rows to write, received none.")
+        statistics = self._tally.result()
+        manifest = dataclasses.replace(self._manifest, statistics=statistics)
+        with replacing(self._folder / MANIFEST) as temporary:
+            temporary.write_bytes(manifest.to_json())
+        return manifest
+
+    def _blocks(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
+        """The packed rows of batches of any sizes, `rows_per_block` at a time."""
+        size = self._manifest.rows_per_block
+        block, filled = np.empty(size, row_dtype(self._manifest.layout)), 0
+        for batch in batches:
+            rows = pack(batch, self._manifest)
+            while len(rows):
+                taken, rows = np.split(rows, [size - filled])
+                block[filled : filled + len(taken)] = taken
+                filled += len(taken)
+                if filled == size:
+                    yield block
+                    block, filled = np.empty_like(block), 0
+        if filled:
+            yield block[:filled]
+
+    def _write_shard(self, blocks: Iterable[np.ndarray]) -> None:
+        path = self._folder / _shard_name(len(self._manifest.shards))
+        first = index = self.num_rows // self._manifest.rows_per_block
+        num_rows = 0
+        with replacing(path) as temporary:
+            with writing(path):
+                file = tf.io.TFRecordWriter(os.fspath(temporary))
+            with file:
+                for rows in blocks:
+                    with writing(path):
+                        file.write(encode(rows, index, self._manifest))
+                    self._tally.add(rows)
+                    index += 1
+                    num_rows += len(rows)
+                with writing(path):
+                    file.flush()
+        self._manifest = self._with_shard(path, index - first, num_rows)
+
+    def _keep_next(self) -> bool:
+        """Counts the next shard in if it is there, full and undamaged."""
+        num_blocks = self._manifest.blocks_per_shard
+        first = len(self._manifest.shards) * num_blocks
+        path = self._folder / _shard_name(len(self._manifest.shards))
+        if not path.is_file():
+            return False
+        num_rows = num_blocks * self._manifest.rows_per_block
+        longer = self._with_shard(path, num_blocks, num_rows)
+        blocks = _read(self._folder, longer, first, first + num_blocks)
+        try:
+            for _ in blocks:  # all of them, before one is counted
+                pass
+        except tf.errors.OpError:
+            return False
+        for batch in blocks.as_numpy_iterator():
+            self._tally.add(pack(batch, longer))
+        self._manifest = longer
+        return True
+
+    def _with_shard(self, path: Path, num_blocks: int, num_rows: int) -> Manifest:
+        size = path.stat().st_size
+        shard = Shard(path.name, num_blocks, num_rows, size, _sha256_of(path))
+        return dataclasses.replace(
+            self._manifest,
+            num_rows=self.num_rows + num_rows,
+            shards=(*self._manifest.shards, shard),
+        )
+
+
+def write_blocks(
+    batches: Iterable[Batch],
+    schema: Schema,
+    folder: str | os.PathLike[str],
+    *,
+    rows_per_block: int = 4096,
+    blocks_per_shard: int = 256,
+) -> Manifest:
+    """Writes batches of any sizes as a new data set of blocks.
+
+    Args:
+        batches: the rows, as `read_text` gives them.
+        schema: their schema.
+        folder: where the data set goes; neither a manifest nor a shard may be there.
+        rows_per_block: rows of a block: the batch size that is fastest to read.
+        blocks_per_shard: blocks of a shard.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ValueError: as `BlockWriter` and its `write`.
+        OSError: a file cannot be written.
+
+    Example:
+        >>> write_blocks(read_text("day_*.tsv", schema, 4096), schema, "blocks")
+    """
+    writer = BlockWriter(
+        folder,
+        schema,
+        rows_per_block=rows_per_block,
+        blocks_per_shard=blocks_per_shard,
+    )
+    return writer.write(batches)
+
+
+def read_blocks(
+    folder: str | os.PathLike[str],
+    schema: Schema | None = None,
+    batch_size: int = 4096,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+) -> tf.data.Dataset:
+    """Reads rows of a data set of blocks into batches, in order.
+
+    Fastest where `batch_size` is the data set's `rows_per_block` and `start` a
+    multiple of it. What lies before `start` is not read.
+
+    Args:
+        folder: the data set.
+        schema: what the rows are to follow; by default the data set's own.
+        batch_size: rows a batch; the last one may have fewer.
+        start: the number of the first row, from 0.
+        stop: one past the number of the last row; by default all are read.
+
+    Returns:
+        A dataset of `Batch`, as `read_text` gives it, bit for bit. A damaged block is
+        an error of TensorFlow's; inside `with block_errors(folder):` a ValueError.
+
+    Raises:
+        ValueError: another schema, a manifest that is damaged or of an unknown version,
+            a shard that is absent or has another size, a batch size below 1, or not
+            0 <= start <= stop <= rows of the data set.
+
+    Example:
+        >>> dataset = read_blocks("blocks", schema, start=step * 4096)
+        >>> with block_errors("blocks"):
+        ...     model.fit(dataset)
+    """
+    _check_positive("batch_size", batch_size)
+    manifest = read_manifest(folder)
+    if schema is not None:
+        _check_schema(folder, schema, manifest.schema)
+    stop = manifest.num_rows if stop is None else stop
+    if not 0 <= start <= stop <= manifest.num_rows:
+        raise ValueError(
+            f"{folder}: expected 0 <= start <= stop <= {manifest.num_rows} rows, "
+            f"received start={start}, stop={stop}."
+        )
+    size = manifest.rows_per_block
+    first, last = start // size, -(-stop // size)
+
+    def inside(index: tf.Tensor, batch: Batch) -> Batch:
+        begin, end = tf.maximum(start - index * size, 0), stop - index * size
+        return tf.nest.map_structure(lambda values: values[begin:end], batch)
+
+    batches = _read(folder, manifest, first, last, then=inside)
+    if start % size or batch_size != size:
+        batches = batches.rebatch(batch_size)
+    return batches.prefetch(4)
+
+
+@contextlib.contextmanager
+def block_errors(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns TensorFlow's error about a damaged block into a ValueError that names it.
+
+    Args:
+        folder: the data set that is read inside.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(r"BlockError: (.*?\.)\]", error.message)
+        if found is None:
+            raise
+        raise ValueError(found[1]) from None
+    except tf.errors.DataLossError as error:
+        # TensorFlow names the place, but not the file: look there in each of them.
+        found = re.search(r"record at (\d+)", error.message)
+        if found is None:
+            raise
+        manifest = read_manifest(folder)
+        place = int(found[1]) // (record_size(manifest) + FRAME)
+        for number, path in enumerate(_paths(folder, manifest)):
+            index = number * manifest.blocks_per_shard + place
+            with reading(f"{path}, block {index}", "a whole block"):
+                list(tf.data.TFRecordDataset(path).skip(place).take(1))
+        raise
+
+
+def verify_blocks(folder: str | os.PathLike[str]) -> Manifest:
+    """Reads all of a data set: every byte is as it was written.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ValueError: a file is absent or damaged; says which, and what was expected.
+    """
+    manifest = read_manifest(folder)
+    paths = _paths(folder, manifest)
+    for shard, path in zip(manifest.shards, paths, strict=True):
+        sha256 = _sha256_of(path)
+        if sha256 != shard.sha256:
+            raise ValueError(
+                f"{path}: expected the sha256 {shard.sha256}, received {sha256}."
+            )
+    # The bytes are the writer's; that they are blocks, in order, the headers tell.
+    with block_errors(folder):
+        for _ in read_blocks(folder, batch_size=manifest.rows_per_block):
+            pass
+    return manifest
+
+
+def _read(
+    folder: str | os.PathLike[str],
+    manifest: Manifest,
+    first: int,
+    last: int,
+    then: Callable[[tf.Tensor, Batch], Batch] = lambda _, batch: batch,
+) -> tf.data.Dataset:
+    """The blocks first … last - 1, each as `then(index, batch)`."""
+    paths = tf.constant(_paths(folder, manifest), tf.string)
+    shard, skipped = divmod(first, manifest.blocks_per_shard)
+
+    def to_batch(index: tf.Tensor, record: tf.Tensor) -> Batch:
+        size = manifest.rows_per_block
+        num_rows = tf.minimum(manifest.num_rows - index * size, size)
+        path = paths[index // manifest.blocks_per_shard]
+        record = checked(record, num_rows, index, path, manifest)
+        return then(index, decode(record, num_rows, manifest))
+
+    # Skipping a record seeks to the next one: its bytes are not read.
+    records = tf.data.TFRecordDataset(paths[shard:]).skip(skipped)
+    numbered = tf.data.Dataset.zip(tf.data.Dataset.range(first, last), records)
+    # A shard that ends early between two records is an error as well.
+    whole = numbered.apply(tf.data.experimental.assert_cardinality(last - first))
+    return whole.map(to_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _shard_name(number: int) -> str:
+    return f"shard-{number:05}.blocks"
+
+
+def _paths(folder: str | os.PathLike[str], manifest: Manifest) -> list[str]:
+    """The paths of the shards; a ValueError if one is absent or of another size."""
+    paths = [os.path.join(folder, shard.name) for shard in manifest.shards]
+    for path, shard in zip(paths, manifest.shards, strict=True):
+        is_file = os.path.isfile(path)
+        received = f"{os.path.getsize(path)} bytes" if is_file else "none"
+        if received != f"{shard.num_bytes} bytes":
+            raise ValueError(
+                f"{path}: expected a shard of {shard.num_bytes} bytes, "
+                f"received {received}."
+            )
+    return paths
+
+
+def _check_schema(
+    folder: str | os.PathLike[str], expected: Schema, received: Schema
+) -> None:
+    if expected.fingerprint() != received.fingerprint():
+        ours, theirs = expected.to_dict(), received.to_dict()
+        differing = [k for k in ours if k != "name" and ours[k] != theirs[k]]
+        raise ValueError(
+            f"{os.fspath(folder)}: expected blocks of the schema {expected.name}, "
+            f"received blocks of {received.name}, which differs in "
+            f"{', '.join(differing)}."
+        )
+
+
+def _check_positive(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{name}: expected 1 or more, received {value}.")
+
+
+def _sha256_of(path: str | os.PathLike[str]) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
