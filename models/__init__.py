@@ -14,7 +14,6 @@ from .checkpoints import (  # noqa: E402
     load_config,
     load_metrics,
     load_model,
-    resolve_schema,
     update_metrics,
 )
 from .config import (  # noqa: E402
@@ -62,7 +61,6 @@ __all__ = [
     "load_metrics",
     "load_model",
     "predict",
-    "resolve_schema",
     "train",
     "update_metrics",
     "write_predictions",

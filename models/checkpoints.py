@@ -14,24 +14,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from smelu_tf.pipelines import SCHEMAS, Schema
+from smelu_tf.pipelines import Schema
 from smelu_tf.pipelines.dataclass_json import load_json
 from smelu_tf.pipelines.files import reading, replacing, writing
 
 from .config import TrainConfig
 from .wide_deep import WideDeep
-
-
-def resolve_schema(name: str) -> Schema:
-    """The schema of a preset's name or of a JSON file."""
-    if name in SCHEMAS:
-        return SCHEMAS[name]
-    if not os.path.isfile(name):
-        raise ValueError(
-            f"data.schema: expected a preset ({', '.join(SCHEMAS)}) or the path of a "
-            f"schema's JSON file, received {name!r}."
-        )
-    return Schema.load(name)
 
 
 def open_model_dir(model_dir: Path, config: TrainConfig, schema: Schema) -> bool:

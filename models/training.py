@@ -16,6 +16,7 @@ from smelu_tf.pipelines import (
     bad_row_errors,
     count_vocabularies,
     expand_files,
+    named_schema,
     read_raw_text,
     read_text,
 )
@@ -24,7 +25,6 @@ from smelu_tf.pipelines.files import writing
 from .checkpoints import (
     discard,
     open_model_dir,
-    resolve_schema,
     restore,
     save,
     update_metrics,
@@ -93,7 +93,7 @@ def train(
     config.validate()
     files = expand_files(files)
     model_dir = Path(model_dir)
-    schema = resolve_schema(config.data.schema)
+    schema = named_schema(config.data.schema)
     if not schema.is_counted:
         quiet = BadRows(schema, max_bad_rows, quote=False)
         with bad_row_errors():

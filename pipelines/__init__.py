@@ -2,9 +2,10 @@
 
 from .block_format import Manifest, read_manifest
 from .blocks import BlockWriter, block_errors, read_blocks, verify_blocks, write_blocks
+from .conversion import ConversionReport, convert
 from .files import expand_files
 from .generator import GeneratorReport, generate
-from .presets import CRITEO, SCHEMAS
+from .presets import CRITEO, SCHEMAS, named_schema
 from .schema import Categorical, Label, Numeric, Schema
 from .text import (
     BadRowError,
@@ -26,6 +27,7 @@ __all__ = [
     "Batch",
     "BlockWriter",
     "Categorical",
+    "ConversionReport",
     "GeneratorReport",
     "Label",
     "Manifest",
@@ -34,10 +36,12 @@ __all__ = [
     "Transform",
     "bad_row_errors",
     "block_errors",
+    "convert",
     "count_vocabularies",
     "estimate_num_rows",
     "expand_files",
     "generate",
+    "named_schema",
     "parse_unlabelled",
     "raw_columns",
     "read_blocks",

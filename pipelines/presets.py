@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from .schema import Categorical, Numeric, Schema
 
 CRITEO = Schema(
@@ -20,3 +22,19 @@ logarithms and, binned, ids besides.
 
 SCHEMAS: dict[str, Schema] = {"criteo": CRITEO}
 """The schemas by the names that a configuration knows them by."""
+
+
+def named_schema(name: str) -> Schema:
+    """The schema of a preset's name or of a JSON file.
+
+    Raises:
+        ValueError: there is neither, or the file holds no schema.
+    """
+    if name in SCHEMAS:
+        return SCHEMAS[name]
+    if not os.path.isfile(name):
+        raise ValueError(
+            f"schema: expected a preset ({', '.join(SCHEMAS)}) or the path of a "
+            f"schema's JSON file, received {name!r}."
+        )
+    return Schema.load(name)

@@ -185,7 +185,7 @@ def test_bad_input_leaves_no_model_dir(criteo_dir, tmp_path):
     with pytest.raises(ValueError, match="learning_rate: expected a number above 0"):
         config = dataclasses.replace(SMALL, optimizer=OptimizerConfig(learning_rate=-1))
         train(config, bad, tmp_path / "model")
-    with pytest.raises(ValueError, match="data.schema: expected a preset"):
+    with pytest.raises(ValueError, match="schema: expected a preset"):
         config = dataclasses.replace(SMALL, data=DataConfig(schema="nothing"))
         train(config, criteo_dir / "day_0.tsv", tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -60,6 +60,21 @@ def test_train_s_figures_are_in_metrics_json_and_on_stdout(work):
     ]
 
 
+def test_convert_makes_blocks_and_returns_at_once_when_called_again(work):
+    for _ in range(2):
+        code, out, err = run("convert.py", "--rows_per_block=512", "--json", cwd=work)
+        assert code == 0, err
+        figures = json.loads(out)
+        assert figures["num_rows"] == 12_000
+        assert figures["num_bad_rows"] == 0
+    code, out, err = run("convert.py", "--rows_per_block=500", cwd=work)
+    assert code == 2
+    assert "which differs in rows_per_block (500, not 512)" in err
+    code, out, err = run("convert.py", "--schema=criterio", cwd=work)
+    assert code == 2
+    assert "schema: expected a preset (criteo)" in err
+
+
 @pytest.mark.parametrize("model", ["demo/model", "demo/export/1"])
 def test_evaluate_and_predict_a_model_dir_or_a_saved_model(work, model, tmp_path):
     code, out, err = run("evaluate.py", f"--model={model}", "--json", cwd=work)

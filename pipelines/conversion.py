@@ -1,0 +1,189 @@
+"""Text files to blocks: counted, converted, and gone on with where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from .block_format import MANIFEST, Manifest, read_manifest
+from .blocks import BlockWriter
+from .dataclass_json import from_json_values, load_json
+from .files import expand_files, replacing
+from .schema import Schema
+from .text import BadRows, bad_row_errors, read_raw_text, read_text
+from .transform import Batch
+from .vocabulary import count_vocabularies
+
+Progress = Callable[[int], None]
+"""Called now and then with the rows that are done."""
+
+_JOB = "conversion.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class ConversionReport:
+    """What a conversion leaves.
+
+    Attributes:
+        manifest: of the blocks.
+        num_bad_rows: rows passed over.
+    """
+
+    manifest: Manifest
+    num_bad_rows: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """What a conversion is asked to do; kept beside the blocks.
+
+    Attributes:
+        files: their paths, as they were given.
+        sizes: their bytes: files that have grown or shrunk are others.
+        schema: as it was given, as JSON.
+        rows_per_block: rows of a block.
+        blocks_per_shard: blocks of a shard.
+        max_bad_rows: how many rows may be passed over.
+        counted: the schema with its vocabularies counted, as JSON; empty as long as
+            they are not.
+        num_bad_rows: rows passed over; -1 as long as the conversion has not ended.
+    """
+
+    files: tuple[str, ...]
+    sizes: tuple[int, ...]
+    schema: str
+    rows_per_block: int
+    blocks_per_shard: int
+    max_bad_rows: int
+    counted: str = ""
+    num_bad_rows: int = -1
+
+
+def convert(
+    files: str | os.PathLike[str] | Sequence[str],
+    schema: Schema,
+    folder: str | os.PathLike[str],
+    *,
+    rows_per_block: int = 4096,
+    blocks_per_shard: int = 256,
+    max_bad_rows: int = 0,
+    progress: Progress | None = None,
+) -> ConversionReport:
+    """Converts text files to a data set of blocks, in the order of files and lines.
+
+    A schema with vocabularies to be counted takes two passes over the text. A
+    conversion that was stopped, by whatever, goes on when called with the same
+    arguments: what it has counted and the shards it has finished are kept, and the
+    blocks are those of one that was not stopped, byte for byte. One that has ended
+    returns at once.
+
+    Args:
+        files: paths or glob patterns, as `expand_files` takes them.
+        schema: the schema of the rows.
+        folder: where the blocks go; a new folder, or one of the same conversion.
+        rows_per_block: rows of a block: the batch size that is fastest to read.
+        blocks_per_shard: blocks of a shard; what is lost at most when it is stopped.
+        max_bad_rows: how many rows that do not parse are passed over; they are written
+            to `rejects.txt` in the folder.
+        progress: see `Progress`.
+
+    Raises:
+        ValueError: a missing or empty file, a row that does not parse (`BadRowError`),
+            or a folder of another conversion; says in what it differs.
+        OSError: no space, or no right to read or write.
+
+    Example:
+        >>> report = convert("day_*.tsv", CRITEO, "blocks")
+        >>> report.manifest.num_rows
+        400000
+    """
+    paths = expand_files(files)
+    folder = Path(folder)
+    job = _Job(
+        files=tuple(paths),
+        sizes=tuple(os.path.getsize(path) for path in paths),
+        schema=schema.to_json(),
+        rows_per_block=rows_per_block,
+        blocks_per_shard=blocks_per_shard,
+        max_bad_rows=max_bad_rows,
+    )
+    job = _begun(folder, job)
+    if (folder / MANIFEST).exists() and job.num_bad_rows >= 0:
+        return ConversionReport(read_manifest(folder), job.num_bad_rows)
+    with bad_row_errors():
+        if not job.counted:
+            counted = _counted(paths, schema, max_bad_rows)
+            job = dataclasses.replace(job, counted=counted.to_json())
+            _save(folder, job)
+        return _converted(folder, job, progress or (lambda rows: None))
+
+
+def _begun(folder: Path, job: _Job) -> _Job:
+    """The job as far as it has come in a folder, if it is this one."""
+    path = folder / _JOB
+    if not path.exists():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ValueError(
+                f"{folder}: expected a new folder, or one of a conversion, "
+                "received one that holds other files."
+            )
+        return job
+    found = load_json(path, lambda values: from_json_values(_Job, values, "conversion"))
+    for field in dataclasses.fields(_Job):
+        ours, theirs = getattr(job, field.name), getattr(found, field.name)
+        if field.name not in ("counted", "num_bad_rows") and ours != theirs:
+            shown = f" ({ours!r}, not {theirs!r})" if isinstance(ours, int) else ""
+            raise ValueError(
+                f"{folder}: expected a folder of this conversion, received one of "
+                f"another, which differs in {field.name}{shown}; choose another."
+            )
+    return found
+
+
+def _counted(paths: Sequence[str], schema: Schema, max_bad_rows: int) -> Schema:
+    if schema.is_counted:
+        return schema
+    quiet = BadRows(schema, max_bad_rows, quote=False)
+    chunks = read_raw_text(paths, schema, bad_rows=quiet)
+    return count_vocabularies(schema, chunks.as_numpy_iterator())
+
+
+def _converted(folder: Path, job: _Job, progress: Progress) -> ConversionReport:
+    schema = Schema.from_json(job.counted)
+    size = job.rows_per_block
+    bad_rows = BadRows(schema, job.max_bad_rows, folder / "rejects.txt")
+    batches = read_text(job.files, schema, size, bad_rows=bad_rows)
+    if (folder / MANIFEST).exists():  # stopped between the manifest and its own end
+        manifest = read_manifest(folder)
+        for _ in batches:  # counts the bad rows once more
+            pass
+    else:
+        writer = BlockWriter(
+            folder,
+            schema,
+            rows_per_block=size,
+            blocks_per_shard=job.blocks_per_shard,
+            resume=True,
+        )
+        done = writer.num_rows
+        rest = batches.skip(done // size)
+        manifest = writer.write(_followed(rest, done, progress))
+    _save(folder, dataclasses.replace(job, num_bad_rows=bad_rows.count))
+    return ConversionReport(manifest, bad_rows.count)
+
+
+def _followed(
+    batches: Iterable[Batch], done: int, progress: Progress
+) -> Iterator[Batch]:
+    for batch in batches:
+        yield batch
+        done += len(batch.label)
+        progress(done)
+
+
+def _save(folder: Path, job: _Job) -> None:
+    with replacing(folder / _JOB) as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(job), indent=1) + "\n")
