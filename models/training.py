@@ -13,10 +13,16 @@ import tensorflow as tf
 
 from smelu_tf.pipelines import (
     BadRows,
+    Schema,
     bad_row_errors,
+    block_errors,
     count_vocabularies,
     expand_files,
+    is_blocks,
+    is_counted_from,
     named_schema,
+    read_blocks,
+    read_manifest,
     read_raw_text,
     read_text,
 )
@@ -68,14 +74,15 @@ def train(
     max_bad_rows: int = 0,
     progress: Progress | None = None,
 ) -> TrainResult:
-    """Trains a model on text files, in their order, and leaves it in model_dir.
+    """Trains a model on rows in their order, and leaves it in model_dir.
 
     A run that was stopped goes on from its newest checkpoint when called with the
     same arguments; one that has ended returns at once.
 
     Args:
         config: the configuration.
-        files: paths or glob patterns, as `expand_files` takes them.
+        files: text files (paths or glob patterns, as `expand_files` takes them), or a
+            folder of blocks of the configuration's schema.
         model_dir: a new or empty folder, or one of the same run.
         max_bad_rows: how many rows that do not parse are passed over; they are
             written to `rejects.txt` in model_dir.
@@ -83,53 +90,110 @@ def train(
 
     Raises:
         ValueError: bad configuration, a missing or empty file, a row that does not
-            parse (`BadRowError`: file and line), no row that does, a model_dir of
-            another model, or a checkpoint that cannot be read.
+            parse (`BadRowError`: file and line), no row that does, blocks that are
+            damaged or of another schema, a model_dir of another model, or a checkpoint
+            that cannot be read.
         ArithmeticError: the loss is no longer a number.
         OSError: no space, or no right to read or write.
 
     A run that fails before its first checkpoint leaves no model_dir behind.
     """
     config.validate()
-    files = expand_files(files)
     model_dir = Path(model_dir)
     schema = named_schema(config.data.schema)
-    if not schema.is_counted:
-        quiet = BadRows(schema, max_bad_rows, quote=False)
-        with bad_row_errors():
-            chunks = read_raw_text(files, schema, bad_rows=quiet)
-            schema = count_vocabularies(schema, chunks.as_numpy_iterator())
-    model = WideDeep(schema, config.model, config.train.seed)
-    is_new = open_model_dir(model_dir, config, schema)
-    bad_rows = BadRows(schema, max_bad_rows, model_dir / "rejects.txt")
-    dataset = read_text(
-        files,
-        schema,
-        config.data.batch_size,
-        transform=model.transform,
-        bad_rows=bad_rows,
-    )
-    try:
-        with bad_row_errors():
-            result = _run(model, dataset, bad_rows, config, model_dir, progress)
-    except BaseException:
-        if is_new and not any(model_dir.glob("checkpoints/*.index")):
-            discard(model_dir)
-        raise
+    if is_blocks(files):
+        rows: _Blocks | _Text = _Blocks(os.fspath(files), schema)  # type: ignore[arg-type]
+    else:
+        rows = _Text(expand_files(files), schema, max_bad_rows, model_dir)
+    with rows.errors():
+        schema = rows.counted_schema()
+        model = WideDeep(schema, config.model, config.train.seed)
+        is_new = open_model_dir(model_dir, config, schema)
+        try:
+            result = _run(model, rows, config, model_dir, progress)
+        except BaseException:
+            if is_new and not any(model_dir.glob("checkpoints/*.index")):
+                discard(model_dir)
+            raise
     figures = {**result.progressive, "num_bad_rows": result.num_bad_rows}
     update_metrics(model_dir, progressive=figures)
     return result
 
 
+class _Text:
+    """Rows of text files, those that do not parse passed over up to a number."""
+
+    def __init__(
+        self, files: list[str], schema: Schema, max_bad_rows: int, model_dir: Path
+    ) -> None:
+        self._files = files
+        self._schema = schema
+        self._max_bad_rows = max_bad_rows
+        self._bad_rows = BadRows(schema, max_bad_rows, model_dir / "rejects.txt")
+
+    def counted_schema(self) -> Schema:
+        """The schema, its vocabularies counted on the rows."""
+        if self._schema.is_counted:
+            return self._schema
+        quiet = BadRows(self._schema, self._max_bad_rows, quote=False)
+        chunks = read_raw_text(self._files, self._schema, bad_rows=quiet)
+        return count_vocabularies(self._schema, chunks.as_numpy_iterator())
+
+    def after(self, steps: int, batch_size: int, model: WideDeep) -> tf.data.Dataset:
+        """The batches behind those of so many steps."""
+        batches = read_text(
+            self._files,
+            model.schema,
+            batch_size,
+            transform=model.transform,
+            bad_rows=self._bad_rows,
+        )
+        return batches.skip(steps)
+
+    def num_bad(self) -> int:
+        """The rows passed over."""
+        return self._bad_rows.count
+
+    def errors(self) -> contextlib.AbstractContextManager[None]:
+        """Names the row that an error of TensorFlow's is about."""
+        return bad_row_errors()
+
+
+class _Blocks:
+    """Rows of a folder of blocks, with its methods as `_Text` has them."""
+
+    def __init__(self, folder: str, schema: Schema) -> None:
+        self._folder = folder
+        self._manifest = read_manifest(folder)
+        if not is_counted_from(self._manifest.schema, schema):
+            raise ValueError(
+                f"{folder}: expected blocks of the schema {schema.name}, received "
+                f"blocks of {self._manifest.schema.name}, whose columns or settings "
+                "are others."
+            )
+
+    def counted_schema(self) -> Schema:
+        return self._manifest.schema
+
+    def after(self, steps: int, batch_size: int, model: WideDeep) -> tf.data.Dataset:
+        start = min(steps * batch_size, self._manifest.num_rows)
+        return read_blocks(self._folder, model.schema, batch_size, start=start)
+
+    def num_bad(self) -> int:
+        return 0
+
+    def errors(self) -> contextlib.AbstractContextManager[None]:
+        return block_errors(self._folder)
+
+
 def _run(
     model: WideDeep,
-    dataset: tf.data.Dataset,
-    bad_rows: BadRows,
+    rows: _Text | _Blocks,
     config: TrainConfig,
     model_dir: Path,
     progress: Progress | None,
 ) -> TrainResult:
-    """Trains on what is left of a dataset, with checkpoints and progress."""
+    """Trains on what is left of the rows, with checkpoints and progress."""
     metrics = BinaryMetrics()
     model.compile(
         WideDeepOptimizer.of(config.optimizer),
@@ -156,7 +220,7 @@ def _run(
     restore(checkpoint, model_dir)
     was_finished = bool(finished)
     train_steps = model.make_train_function()
-    iterator = iter(dataset.skip(steps))
+    iterator = iter(rows.after(int(steps), config.data.batch_size, model))
     seen = int(metrics.num_examples)
     start, first_row, next_report = time.monotonic(), seen, seen
     with writing(model_dir / "tensorboard"):
@@ -167,7 +231,7 @@ def _run(
                 train_steps(iterator)
             except tf.errors.OutOfRangeError:
                 finished.assign(True)
-                num_bad_rows.assign(bad_rows.count)
+                num_bad_rows.assign(rows.num_bad())
             seen = int(metrics.num_examples)
             if finished or seen >= next_report:
                 next_report = seen + _REPORT_ROWS

@@ -1,7 +1,14 @@
 """Raw logs to `tf.data` batches: schemas, the transform, readers, a generator."""
 
 from .block_format import Manifest, read_manifest
-from .blocks import BlockWriter, block_errors, read_blocks, verify_blocks, write_blocks
+from .blocks import (
+    BlockWriter,
+    block_errors,
+    is_blocks,
+    read_blocks,
+    verify_blocks,
+    write_blocks,
+)
 from .conversion import ConversionReport, convert
 from .files import expand_files
 from .generator import GeneratorReport, generate
@@ -17,7 +24,7 @@ from .text import (
     read_text,
 )
 from .transform import Batch, Transform, raw_columns
-from .vocabulary import count_vocabularies
+from .vocabulary import count_vocabularies, is_counted_from
 
 __all__ = [
     "CRITEO",
@@ -41,6 +48,8 @@ __all__ = [
     "estimate_num_rows",
     "expand_files",
     "generate",
+    "is_blocks",
+    "is_counted_from",
     "named_schema",
     "parse_unlabelled",
     "raw_columns",

@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -227,6 +227,11 @@ def write_blocks(
         blocks_per_shard=blocks_per_shard,
     )
     return writer.write(batches)
+
+
+def is_blocks(path: str | os.PathLike[str] | Sequence[str]) -> bool:
+    """Whether a path is a folder of blocks that is complete; a list of files is not."""
+    return isinstance(path, str | os.PathLike) and (Path(path) / MANIFEST).is_file()
 
 
 def read_blocks(

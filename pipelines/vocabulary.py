@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .schema import Schema
+from .schema import Categorical, Schema
 from .transform import text_values
 
 
@@ -58,6 +58,26 @@ def count_vocabularies(
             for column in schema.categorical
         ),
     )
+
+
+def is_counted_from(counted: Schema, schema: Schema) -> bool:
+    """Whether a schema is another one, but for names and for vocabularies counted."""
+    if len(counted.categorical) != len(schema.categorical):
+        return False
+    categorical = tuple(
+        ours
+        if ours.min_count and theirs == dataclasses.replace(ours, **_counted(theirs))
+        else theirs
+        for ours, theirs in zip(schema.categorical, counted.categorical, strict=True)
+    )
+    return (
+        dataclasses.replace(counted, name=schema.name, categorical=categorical)
+        == schema
+    )
+
+
+def _counted(column: Categorical) -> dict[str, Any]:
+    return {"min_count": 0, "vocabulary": column.vocabulary or ()}
 
 
 def _ranked(counter: Counter[bytes], min_count: int) -> tuple[str, ...]:

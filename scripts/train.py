@@ -16,7 +16,8 @@ import command_line
 _DATA = flags.DEFINE_string(
     "data",
     "demo/data/day_[0-5].tsv",
-    "Text files to train on, in time order; globs, with commas between several.",
+    "Text files to train on, in time order (globs, with commas between several), or a "
+    "folder of blocks (scripts/convert.py).",
 )
 _MODEL_DIR = flags.DEFINE_string(
     "model_dir", "demo/model", "A new folder for the model, or one of the same run."
@@ -34,13 +35,22 @@ _config = command_line.define_config()
 
 def main() -> None:
     from smelu_tf.models import train
-    from smelu_tf.pipelines import estimate_num_rows, expand_files
+    from smelu_tf.pipelines import (
+        estimate_num_rows,
+        expand_files,
+        is_blocks,
+        read_manifest,
+    )
 
-    files = expand_files(_DATA.value)
-    with command_line.ProgressLine("train", estimate_num_rows(files)) as progress:
+    data = _DATA.value
+    if is_blocks(data):
+        num_rows = read_manifest(data).num_rows
+    else:
+        num_rows = estimate_num_rows(expand_files(data))
+    with command_line.ProgressLine("train", num_rows) as progress:
         result = train(
             _config(),
-            files,
+            data,
             _MODEL_DIR.value,
             max_bad_rows=_MAX_BAD_ROWS.value,
             progress=progress,

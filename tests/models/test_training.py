@@ -32,7 +32,15 @@ from smelu_tf.models import (
     write_predictions,
 )
 from smelu_tf.models import training as training_module
-from smelu_tf.pipelines import CRITEO, BadRowError, Categorical, Schema, read_text
+from smelu_tf.pipelines import (
+    CRITEO,
+    BadRowError,
+    Categorical,
+    Schema,
+    convert,
+    read_blocks,
+    read_text,
+)
 
 SMALL = TrainConfig(
     model=WideDeepConfig(
@@ -110,6 +118,57 @@ def test_it_learns(trained, criteo_dir):
     assert figures["auc"] > 0.65
     assert figures["normalized_entropy"] < 0.97
     assert result.rows_per_second > 0
+
+
+@pytest.fixture(scope="module")
+def blocks(criteo_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("blocks") / "rows"
+    convert(criteo_dir / "day_[0-5].tsv", CRITEO, folder, rows_per_block=1000)
+    return folder
+
+
+def test_training_on_blocks_is_training_on_the_text(trained, blocks, tmp_path):
+    result, _ = trained
+    got = train(SMALL, blocks, tmp_path / "model")
+    assert got.progressive == result.progressive
+    for ours, theirs in zip(
+        got.model.get_weights(), result.model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_run_on_blocks_goes_on_without_reading_what_it_has_learned(
+    trained, blocks, tmp_path, monkeypatch
+):
+    def stop(rows, log_loss):
+        if rows > 10_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(SMALL, blocks, tmp_path / "model", progress=stop)
+    starts = []
+
+    def read(*args, start, **kwargs):
+        starts.append(start)
+        return read_blocks(*args, start=start, **kwargs)
+
+    monkeypatch.setattr(training_module, "read_blocks", read)
+    result = train(SMALL, blocks, tmp_path / "model")
+    assert starts[0] > 8000
+    assert result.progressive == trained[0].progressive
+
+
+def test_blocks_that_are_others_or_damaged_are_refused(blocks, tmp_path):
+    config = hashed_config(tmp_path)
+    with pytest.raises(ValueError, match="received blocks of criteo, whose columns"):
+        train(config, blocks, tmp_path / "model")
+    damaged = shutil.copytree(blocks, tmp_path / "damaged")
+    shard = damaged / "shard-00000.blocks"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(ValueError, match="shard-00000.blocks, block .*a whole block"):
+        train(SMALL, damaged, tmp_path / "model")
 
 
 def test_a_run_that_has_ended_returns_at_once(trained, criteo_dir):

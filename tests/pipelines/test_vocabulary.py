@@ -1,5 +1,6 @@
 """pipelines/vocabulary.py: counted against a plain Counter."""
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -11,6 +12,7 @@ from smelu_tf.pipelines import (
     Numeric,
     Schema,
     count_vocabularies,
+    is_counted_from,
     read_raw_text,
 )
 
@@ -59,3 +61,20 @@ def test_text_files_count_like_a_counter(criteo_dir):
 def test_a_counted_schema_comes_back_as_it_is():
     counted = count_vocabularies(SCHEMA, {"site": ["a", "a"]})
     assert count_vocabularies(counted, iter(())) is counted
+
+
+def test_a_counted_schema_is_known_again_and_another_is_not():
+    schema = Schema("a", (), (Categorical("x", min_count=2), Categorical("y", 9)))
+    counted = count_vocabularies(schema, {"x": ["u", "u", "v"], "y": ["", "", ""]})
+    assert is_counted_from(counted, schema)
+    assert is_counted_from(counted, counted)
+    assert is_counted_from(dataclasses.replace(counted, name="b"), schema)
+    for other in (
+        dataclasses.replace(schema, seed=1),
+        dataclasses.replace(schema, categorical=schema.categorical[:1]),
+        dataclasses.replace(
+            schema, categorical=(Categorical("x", min_count=2), Categorical("y", 8))
+        ),
+        Schema("a", (), (Categorical("z", min_count=2), Categorical("y", 9))),
+    ):
+        assert not is_counted_from(counted, other)
