@@ -86,12 +86,13 @@ def _identity(value: Parameter) -> Parameter:
 
 def floating(x: Any, function: str) -> tf.Tensor:
     """x as a tensor, once it is known to be dense and floating-point."""
-    if isinstance(x, tf.RaggedTensor | tf.SparseTensor):
-        raise ValueError(
-            f"{function}: expected a dense tensor, received a {type(x).__name__}; "
-            "apply it to the tensor's values."
-        )
-    x = tf.convert_to_tensor(x)
+    if not isinstance(x, tf.Tensor):
+        if isinstance(x, tf.RaggedTensor | tf.SparseTensor):
+            raise ValueError(
+                f"{function}: expected a dense tensor, received a {type(x).__name__}; "
+                "apply it to the tensor's values."
+            )
+        x = tf.convert_to_tensor(x)
     check_floating(x.dtype, function)
     return x
 
@@ -148,6 +149,8 @@ def check_numbers(value: Any, name: str, low: float, high: float) -> None:
 
     Tensors are taken as they are: their values may not be known yet.
     """
+    if type(value) is float and low <= value <= high:  # the usual case, at no cost
+        return
     if not is_number(value):
         return
     wanted = "a finite number"
