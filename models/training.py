@@ -16,14 +16,13 @@ from smelu_tf.pipelines import (
     Schema,
     bad_row_errors,
     block_errors,
-    count_vocabularies,
+    count_text_vocabularies,
     expand_files,
     is_blocks,
     is_counted_from,
     named_schema,
     read_blocks,
     read_manifest,
-    read_raw_text,
     read_text,
 )
 from smelu_tf.pipelines.files import writing
@@ -133,11 +132,7 @@ class _Text:
 
     def counted_schema(self) -> Schema:
         """The schema, its vocabularies counted on the rows."""
-        if self._schema.is_counted:
-            return self._schema
-        quiet = BadRows(self._schema, self._max_bad_rows, quote=False)
-        chunks = read_raw_text(self._files, self._schema, bad_rows=quiet)
-        return count_vocabularies(self._schema, chunks.as_numpy_iterator())
+        return count_text_vocabularies(self._files, self._schema, self._max_bad_rows)
 
     def after(self, steps: int, batch_size: int, model: WideDeep) -> tf.data.Dataset:
         """The batches behind those of so many steps."""

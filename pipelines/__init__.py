@@ -24,7 +24,11 @@ from .text import (
     read_text,
 )
 from .transform import Batch, Transform, raw_columns
-from .vocabulary import count_vocabularies, is_counted_from
+from .vocabulary import (
+    count_text_vocabularies,
+    count_vocabularies,
+    is_counted_from,
+)
 
 __all__ = [
     "CRITEO",
@@ -44,6 +48,7 @@ __all__ = [
     "bad_row_errors",
     "block_errors",
     "convert",
+    "count_text_vocabularies",
     "count_vocabularies",
     "estimate_num_rows",
     "expand_files",

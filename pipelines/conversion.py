@@ -13,9 +13,9 @@ from .blocks import BlockWriter
 from .dataclass_json import from_json_values, load_json
 from .files import expand_files, replacing
 from .schema import Schema
-from .text import BadRows, bad_row_errors, read_raw_text, read_text
+from .text import BadRows, bad_row_errors, read_text
 from .transform import Batch
-from .vocabulary import count_vocabularies
+from .vocabulary import count_text_vocabularies
 
 Progress = Callable[[int], None]
 """Called now and then with the rows that are done."""
@@ -115,7 +115,7 @@ def convert(
         return ConversionReport(read_manifest(folder), job.num_bad_rows)
     with bad_row_errors():
         if not job.counted:
-            counted = _counted(paths, schema, max_bad_rows)
+            counted = count_text_vocabularies(paths, schema, max_bad_rows)
             job = dataclasses.replace(job, counted=counted.to_json())
             _save(folder, job)
         return _converted(folder, job, progress or (lambda rows: None))
@@ -141,14 +141,6 @@ def _begun(folder: Path, job: _Job) -> _Job:
                 f"another, which differs in {field.name}{shown}; choose another."
             )
     return found
-
-
-def _counted(paths: Sequence[str], schema: Schema, max_bad_rows: int) -> Schema:
-    if schema.is_counted:
-        return schema
-    quiet = BadRows(schema, max_bad_rows, quote=False)
-    chunks = read_raw_text(paths, schema, bad_rows=quiet)
-    return count_vocabularies(schema, chunks.as_numpy_iterator())
 
 
 def _converted(folder: Path, job: _Job, progress: Progress) -> ConversionReport:

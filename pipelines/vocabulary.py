@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .schema import Categorical, Schema
+from .text import BadRows, read_raw_text
 from .transform import text_values
 
 
@@ -58,6 +59,28 @@ def count_vocabularies(
             for column in schema.categorical
         ),
     )
+
+
+def count_text_vocabularies(
+    files: Sequence[str], schema: Schema, max_bad_rows: int = 0
+) -> Schema:
+    """The schema with every vocabulary counted on text files, in one pass.
+
+    Args:
+        files: their paths.
+        schema: as `count_vocabularies` takes it.
+        max_bad_rows: how many rows that do not parse are passed over, in silence: the
+            pass that reads the rows for good tells of them.
+
+    Raises:
+        ValueError: as `read_raw_text`. A bad row too many is TensorFlow's error; inside
+            `with bad_row_errors():` a `BadRowError`.
+    """
+    if schema.is_counted:
+        return schema
+    quiet = BadRows(schema, max_bad_rows, quote=False)
+    chunks = read_raw_text(files, schema, bad_rows=quiet)
+    return count_vocabularies(schema, chunks.as_numpy_iterator())
 
 
 def is_counted_from(counted: Schema, schema: Schema) -> bool:

@@ -113,6 +113,11 @@ class _ParametersMixin:
         """The parameters' values: numbers where fixed, tensors where trained."""
         return {name: self._parameter(name) for name in self._initial}
 
+    @property
+    def beta(self) -> Any:
+        """The one that all have: a number where fixed, a tensor where trained."""
+        return self._parameter("beta")
+
     def _parameter(self, name: str) -> Any:
         if name not in self.trainable_parameters or not self.built:
             return self._initial[name]
@@ -220,11 +225,6 @@ class SmeLUMixin(_ParametersMixin):
         self._set_parameters(
             {"beta": beta}, trainable_parameters, shared_axes, regularizer
         )
-
-    @property
-    def beta(self) -> Any:
-        """The half-width: a number where fixed, a tensor where trained."""
-        return self._parameter("beta")
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """The activation of the inputs."""
@@ -336,11 +336,6 @@ class RESCUMixin(_ParametersMixin):
         self._set_parameters(
             {"beta": beta}, trainable_parameters, shared_axes, regularizer
         )
-
-    @property
-    def beta(self) -> Any:
-        """The width: a number where fixed, a tensor where trained."""
-        return self._parameter("beta")
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """The activation of the inputs."""
