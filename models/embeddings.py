@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,15 +15,19 @@ class StackedEmbedding(tf_keras.layers.Layer):
     """Looks up every column's ids in one variable: one gather, one sparse update.
 
     Column c's row i is row offset[c] + i of the table, offset[c] the sum of
-    `num_ids` before it.
+    `num_ids` before it. A column of several values a row gives the sum of its rows.
 
     Args:
         num_ids: number of ids of each column.
         dim: width of a row.
         initializer: of the table.
+        num_values: values a row of each column; by default 1 each. Columns of one
+            come first.
         **kwargs: of the base layer.
 
-    Input shape: int32 (B, C), each column's own ids, 0 ≤ id < num_ids[c].
+    Input shape: int32 (B, sum of num_values), each column's own ids, 0 ≤ id <
+    num_ids[c], the values of a column side by side; -1, where there are several
+    values, adds zero.
     Output shape: (B, C, dim).
 
     Example:
@@ -36,13 +41,19 @@ class StackedEmbedding(tf_keras.layers.Layer):
         num_ids: Sequence[int],
         dim: int,
         initializer: str | tf_keras.initializers.Initializer = "zeros",
+        num_values: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.num_ids = tuple(int(n) for n in num_ids)
         self.dim = dim
         self.initializer = tf_keras.initializers.get(initializer)
-        self._offsets = np.cumsum((0, *self.num_ids[:-1]), dtype=np.int64)
+        self.num_values = tuple(num_values or (1 for _ in self.num_ids))
+        offsets = np.cumsum((0, *self.num_ids[:-1]), dtype=np.int64)
+        self._offsets = np.repeat(offsets, self.num_values)
+        self._num_single = len(
+            [*itertools.takewhile(lambda n: n == 1, self.num_values)]
+        )
         if sum(self.num_ids) > np.iinfo(np.int32).max:
             raise ValueError(
                 f"num_ids: expected at most {np.iinfo(np.int32).max} in all, "
@@ -51,16 +62,31 @@ class StackedEmbedding(tf_keras.layers.Layer):
 
     def build(self, input_shape: tf.TensorShape) -> None:
         """Makes the table."""
+        # The last row is there for padding alone: its sums are masked, so that no
+        # optimizer moves another row for it.
+        padding = int(self._num_single < len(self.num_ids))
         self.table = self.add_weight(
             name="table",
-            shape=(sum(self.num_ids), self.dim),
+            shape=(sum(self.num_ids) + padding, self.dim),
             initializer=self.initializer,
         )
         super().build(input_shape)
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
         """The rows of a batch of ids."""
-        return tf.gather(self.table, ids + self._offsets.astype(np.int32))
+        rows = ids + self._offsets.astype(np.int32)
+        if self._num_single == len(self.num_ids):
+            return tf.gather(self.table, rows)
+        is_value = ids >= 0
+        looked_up = tf.gather(self.table, tf.where(is_value, rows, sum(self.num_ids)))
+        looked_up *= tf.cast(is_value, looked_up.dtype)[..., tf.newaxis]
+        single, *several = tf.split(
+            looked_up,
+            [self._num_single, *self.num_values[self._num_single :]],
+            axis=1,
+        )
+        sums = [tf.reduce_sum(part, axis=1, keepdims=True) for part in several]
+        return tf.concat([single, *sums], axis=1)
 
     def get_config(self) -> dict:
         """The constructor's arguments."""
@@ -69,4 +95,5 @@ class StackedEmbedding(tf_keras.layers.Layer):
             "num_ids": self.num_ids,
             "dim": self.dim,
             "initializer": tf_keras.initializers.serialize(self.initializer),
+            "num_values": self.num_values,
         }

@@ -16,7 +16,7 @@ from smelu_tf.pipelines import (
     Schema,
     estimate_num_rows,
     expand_files,
-    read_text,
+    read_rows,
 )
 from smelu_tf.pipelines.files import reading, replacing
 
@@ -122,10 +122,8 @@ class ScoringJob:
         """
         files = expand_files(files)
         scorer = Scorer.load(model)
-        bad_rows = BadRows(
-            scorer.schema, max_bad_rows, Path(rejects) if rejects else None
-        )
-        batches = read_text(
+        bad_rows = BadRows(max_bad_rows, Path(rejects) if rejects else None)
+        batches = read_rows(
             files,
             scorer.schema,
             batch_size,

@@ -13,8 +13,10 @@ import tensorflow as tf
 import tf_keras
 
 import smelu_tf
-from smelu_tf.pipelines import Schema, parse_unlabelled
+from smelu_tf.pipelines import parse_unlabelled
+from smelu_tf.pipelines.examples import example_kinds, parse_examples
 from smelu_tf.pipelines.files import replacing, writing
+from smelu_tf.pipelines.raw_rows import feature_specs
 
 from .checkpoints import load_config, load_metrics, load_model
 from .metrics import probability
@@ -40,7 +42,8 @@ class ServingModule(tf.Module):
         self.model_variables = model.variables
         schema, transform = model.schema, model.transform
         line = tf.TensorSpec([None], tf.string, name="lines")
-        columns = raw_specs(schema)
+        columns = feature_specs(schema)
+        kinds = example_kinds(schema)
 
         def score(raw: RawColumns) -> Scores:
             logit = tf.reshape(model(transform(raw), training=False), [-1])
@@ -58,7 +61,7 @@ class ServingModule(tf.Module):
             input_signature=[tf.TensorSpec([None], tf.string, name="examples")]
         )
         def predict_examples(examples: tf.Tensor) -> Scores:
-            return score(_parse_examples(examples, schema))
+            return score(parse_examples(examples, schema, kinds))
 
         @tf.function(input_signature=[line])
         def transform_lines(lines: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -150,36 +153,3 @@ def export_model_dir(
         metrics=load_metrics(model_dir),
         config=dataclasses.asdict(load_config(model_dir)),
     )
-
-
-def raw_specs(schema: Schema) -> dict[str, tf.TensorSpec]:
-    """The specs of a schema's raw feature columns."""
-    specs = {}
-    for column in schema.numeric:
-        specs[column.name] = tf.TensorSpec([None], tf.float64, name=column.name)
-    for categorical in schema.categorical:
-        name = categorical.name
-        specs[name] = tf.TensorSpec([None], tf.string, name=name)
-    return specs
-
-
-def _parse_examples(examples: tf.Tensor, schema: Schema) -> dict[str, tf.Tensor]:
-    """Raw feature columns of serialised Examples."""
-    specs: dict[str, tf.io.FixedLenFeature] = {}
-    for column in schema.numeric:
-        if column.dtype == "int64":
-            spec = tf.io.FixedLenFeature([], tf.int64, default_value=tf.int64.min)
-        else:
-            spec = tf.io.FixedLenFeature([], tf.float32, default_value=float("nan"))
-        specs[column.name] = spec
-    for categorical in schema.categorical:
-        specs[categorical.name] = tf.io.FixedLenFeature([], tf.string, default_value="")
-    raw = tf.io.parse_example(examples, specs)
-    for column in schema.numeric:
-        value = raw[column.name]
-        number = tf.cast(value, tf.float64)
-        if column.dtype == "int64":
-            nan = tf.constant(float("nan"), tf.float64)
-            number = tf.where(value == tf.int64.min, nan, number)
-        raw[column.name] = number
-    return raw

@@ -14,16 +14,16 @@ import tensorflow as tf
 from smelu_tf.pipelines import (
     BadRows,
     Schema,
-    bad_row_errors,
     block_errors,
-    count_text_vocabularies,
+    complete_schema_from,
+    completion_difference,
     expand_files,
     is_blocks,
-    is_counted_from,
     named_schema,
     read_blocks,
     read_manifest,
-    read_text,
+    read_rows,
+    row_errors,
 )
 from smelu_tf.pipelines.files import writing
 
@@ -80,7 +80,7 @@ def train(
 
     Args:
         config: the configuration.
-        files: text files (paths or glob patterns, as `expand_files` takes them), or a
+        files: row files (paths or glob patterns, as `read_rows` takes them), or a
             folder of blocks of the configuration's schema.
         model_dir: a new or empty folder, or one of the same run.
         max_bad_rows: how many rows that do not parse are passed over; they are
@@ -101,11 +101,11 @@ def train(
     model_dir = Path(model_dir)
     schema = named_schema(config.data.schema)
     if is_blocks(files):
-        rows: _Blocks | _Text = _Blocks(os.fspath(files), schema)  # type: ignore[arg-type]
+        rows: _Blocks | _RowFiles = _Blocks(os.fspath(files), schema)  # type: ignore[arg-type]
     else:
-        rows = _Text(expand_files(files), schema, max_bad_rows, model_dir)
+        rows = _RowFiles(expand_files(files), schema, max_bad_rows, model_dir)
     with rows.errors():
-        schema = rows.counted_schema()
+        schema = rows.complete_schema()
         model = WideDeep(schema, config.model, config.train.seed)
         is_new = open_model_dir(model_dir, config, schema)
         try:
@@ -119,8 +119,8 @@ def train(
     return result
 
 
-class _Text:
-    """Rows of text files, those that do not parse passed over up to a number."""
+class _RowFiles:
+    """Rows of files, those that do not parse passed over up to a number."""
 
     def __init__(
         self, files: list[str], schema: Schema, max_bad_rows: int, model_dir: Path
@@ -128,15 +128,15 @@ class _Text:
         self._files = files
         self._schema = schema
         self._max_bad_rows = max_bad_rows
-        self._bad_rows = BadRows(schema, max_bad_rows, model_dir / "rejects.txt")
+        self._bad_rows = BadRows(max_bad_rows, model_dir / "rejects.txt")
 
-    def counted_schema(self) -> Schema:
-        """The schema, its vocabularies counted on the rows."""
-        return count_text_vocabularies(self._files, self._schema, self._max_bad_rows)
+    def complete_schema(self) -> Schema:
+        """The schema, completed on the rows."""
+        return complete_schema_from(self._files, self._schema, self._max_bad_rows)
 
     def after(self, steps: int, batch_size: int, model: WideDeep) -> tf.data.Dataset:
         """The batches behind those of so many steps."""
-        batches = read_text(
+        batches = read_rows(
             self._files,
             model.schema,
             batch_size,
@@ -151,23 +151,24 @@ class _Text:
 
     def errors(self) -> contextlib.AbstractContextManager[None]:
         """Names the row that an error of TensorFlow's is about."""
-        return bad_row_errors()
+        return row_errors(self._files)
 
 
 class _Blocks:
-    """Rows of a folder of blocks, with its methods as `_Text` has them."""
+    """Rows of a folder of blocks, with its methods as `_RowFiles` has them."""
 
     def __init__(self, folder: str, schema: Schema) -> None:
         self._folder = folder
         self._manifest = read_manifest(folder)
-        if not is_counted_from(self._manifest.schema, schema):
+        difference = completion_difference(self._manifest.schema, schema)
+        if difference:
             raise ValueError(
                 f"{folder}: expected blocks of the schema {schema.name}, received "
-                f"blocks of {self._manifest.schema.name}, whose columns or settings "
-                "are others."
+                f"blocks of {self._manifest.schema.name}, which differs in "
+                f"{difference}."
             )
 
-    def counted_schema(self) -> Schema:
+    def complete_schema(self) -> Schema:
         return self._manifest.schema
 
     def after(self, steps: int, batch_size: int, model: WideDeep) -> tf.data.Dataset:
@@ -183,7 +184,7 @@ class _Blocks:
 
 def _run(
     model: WideDeep,
-    rows: _Text | _Blocks,
+    rows: _RowFiles | _Blocks,
     config: TrainConfig,
     model_dir: Path,
     progress: Progress | None,

@@ -24,10 +24,11 @@ Features = Mapping[str, tf.Tensor]
 class Wide(tf_keras.layers.Layer):
     """A linear model over numeric columns, ids and crosses of ids.
 
-        logit = b + numeric · w + Σ_c v[id_c] + Σ_k u[cross_k]
+        logit = b + numeric · w + Σ_c v[id_c] + Σ_k u[cross_k] + Σ_m Σ_j t[id_mj]
 
     A cross's id is the mixed-radix number of its columns' ids, folded into
-    `cross_buckets`: exact while the product of their `num_ids` fits.
+    `cross_buckets`: exact while the product of their `num_ids` fits. The ids j of a
+    multi-valued column m are added up.
 
     Args:
         schema: the columns.
@@ -64,8 +65,15 @@ class Wide(tf_keras.layers.Layer):
             self.numeric = tf_keras.layers.Dense(
                 1, use_bias=False, kernel_initializer="zeros", name="numeric"
             )
-        if schema.id_columns:
-            self.ids = StackedEmbedding((*schema.num_ids, *sizes), 1, name="ids")
+        several = schema.multivalued
+        if schema.id_columns or several:
+            self.ids = StackedEmbedding(
+                (*schema.num_ids, *sizes, *(column.num_ids for column in several)),
+                1,
+                num_values=_num_values(len(schema.id_columns) + len(sizes), schema),
+                name="ids",
+            )
+        self._several = [column.name for column in several]
 
     def build(self, input_shape: Any) -> None:
         """Makes the bias."""
@@ -79,7 +87,8 @@ class Wide(tf_keras.layers.Layer):
             logit = logit + self.numeric(features["numeric"])
         if self.ids is not None:
             own = features["ids"]
-            ids = tf.concat([own, *self._cross_ids(own)], axis=1)
+            several = [features[name] for name in self._several]
+            ids = tf.concat([own, *self._cross_ids(own), *several], axis=1)
             logit = logit + tf.reduce_sum(self.ids(ids), axis=1)
         return logit
 
@@ -98,7 +107,7 @@ class Wide(tf_keras.layers.Layer):
 class Deep(tf_keras.layers.Layer):
     """Embeddings of the ids beside the numeric columns, then an MLP.
 
-        x₀ = [s · numeric, e_1[id_1], …, e_C[id_C]]
+        x₀ = [s · numeric, e_1[id_1], …, e_C[id_C], Σ_j e_m[id_mj], …]
         x_{l+1} = f(x_l W_l + b_l),  logit = x_L w + b
 
     The numeric columns (logarithms) are scaled by s = 1/4, which puts them near unit
@@ -130,13 +139,17 @@ class Deep(tf_keras.layers.Layer):
         seeds = iter(
             np.random.SeedSequence(seed).generate_state(len(hidden_units) + 2).tolist()
         )
-        self._width = len(schema.id_columns) * embedding_dim
+        several = schema.multivalued
+        num_columns = len(schema.id_columns) + len(several)
+        self._width = num_columns * embedding_dim
+        self._several = [column.name for column in several]
         self.embeddings = None
-        if schema.id_columns:
+        if num_columns:
             self.embeddings = StackedEmbedding(
-                schema.num_ids,
+                (*schema.num_ids, *(column.num_ids for column in several)),
                 embedding_dim,
                 tf_keras.initializers.RandomNormal(stddev=0.05, seed=next(seeds)),
+                num_values=_num_values(len(schema.id_columns), schema),
                 name="embeddings",
             )
         self.hidden = [
@@ -158,7 +171,9 @@ class Deep(tf_keras.layers.Layer):
         """The deep part's logit."""
         x = tf.cast(features["numeric"], self.compute_dtype) * self.numeric_scale
         if self.embeddings is not None:
-            rows = tf.reshape(self.embeddings(features["ids"]), [-1, self._width])
+            ids = [features[name] for name in ("ids", *self._several)]
+            rows = self.embeddings(tf.concat(ids, axis=1))
+            rows = tf.reshape(rows, [-1, self._width])
             x = tf.concat([x, rows], axis=1)
         for layer in self.hidden:
             x = layer(x)
@@ -187,7 +202,7 @@ class WideDeep(tf_keras.Model):
     Source: Cheng et al., Wide & Deep Learning, arXiv 1606.07792.
 
     Example:
-        >>> model = WideDeep(count_vocabularies(CRITEO, frame))
+        >>> model = WideDeep(complete_schema(CRITEO, frame))
         >>> model.compile()
         >>> model.fit(frame, frame["label"], batch_size=256)
         >>> logits = model.predict(frame)
@@ -225,6 +240,10 @@ class WideDeep(tf_keras.Model):
             {
                 "numeric": tf.zeros([1, 2 * len(schema.numeric)]),
                 "ids": tf.zeros([1, len(schema.id_columns)], tf.int32),
+                **{
+                    column.name: tf.zeros([1, column.max_values], tf.int32)
+                    for column in schema.multivalued
+                },
             }
         )
 
@@ -280,7 +299,7 @@ class WideDeep(tf_keras.Model):
         is_frame = hasattr(x, "columns")
         if not is_frame and not isinstance(x, Mapping):
             return x
-        if not is_frame and set(x) == {"numeric", "ids"}:
+        if not is_frame and {"numeric", "ids"} <= set(x):
             return x
         features = self.transform(raw_columns(x, self.schema))
         return {name: value.numpy() for name, value in features.items()}
@@ -326,6 +345,11 @@ def _own_activation(activation: Any) -> Any:
         config.pop("name", None)
         return type(activation).from_config(config)
     return smelu_tf.get(activation)
+
+
+def _num_values(num_single: int, schema: Schema) -> list[int]:
+    """Values a row of the columns of a table: single ones, then multi-valued ones."""
+    return [1] * num_single + [column.max_values for column in schema.multivalued]
 
 
 def _columns_of(cross: str, schema: Schema) -> tuple[str, ...]:

@@ -11,16 +11,17 @@ import hashlib
 import json
 import os
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
-from .block_statistics import Statistics
+from .block_statistics import IdSlot, Statistics
 from .dataclass_json import from_json_values, parse_json
 from .schema import Schema
-from .transform import Batch
+from .transform import PADDING, Batch
 
 VERSION = 1
 
@@ -132,9 +133,11 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
 def layout_of(schema: Schema) -> tuple[Section, ...]:
     """Which columns stand where: the widest types first, so that all are aligned."""
     ids: dict[str, list[str]] = {"ids32": [], "ids16": [], "ids8": []}
-    for name, num_ids in zip(schema.id_columns, schema.num_ids, strict=True):
-        bits = 8 if num_ids <= 1 << 8 else 16 if num_ids <= 1 << 16 else 32
-        ids[f"ids{bits}"].append(name)
+    for slot in _slots(schema):
+        bits = (
+            8 if slot.num_values <= 1 << 8 else 16 if slot.num_values <= 1 << 16 else 32
+        )
+        ids[f"ids{bits}"].append(slot.name)
     sections: list[Section] = []
     position = 0
     for name, dtype, columns in (
@@ -161,9 +164,21 @@ def id_sections(layout: tuple[Section, ...]) -> list[Section]:
     return [section for section in layout if section.name.startswith("ids")]
 
 
-def id_names(layout: tuple[Section, ...]) -> list[str]:
-    """The id columns in the order of their places in a block."""
-    return [name for section in id_sections(layout) for name in section.columns]
+def id_slots(schema: Schema, layout: tuple[Section, ...]) -> list[IdSlot]:
+    """What the ids of a block are, in the order of their places."""
+    slots = {slot.name: slot for slot in _slots(schema)}
+    names = [name for section in id_sections(layout) for name in section.columns]
+    return [slots[name] for name in names]
+
+
+def _slots(schema: Schema) -> list[IdSlot]:
+    """What the ids of a row are, in the schema's order."""
+    pairs = zip(schema.id_columns, schema.num_ids, strict=True)
+    return [IdSlot(name, name, num_ids, 0) for name, num_ids in pairs] + [
+        IdSlot(f"{c.name}[{i}]", c.name, c.num_ids + 1, 1)
+        for c in schema.multivalued
+        for i in range(c.max_values)
+    ]
 
 
 def record_size(manifest: Manifest) -> int:
@@ -180,23 +195,30 @@ def _header(num_rows: int, index: int, manifest: Manifest) -> bytes:
 def pack(batch: Batch, manifest: Manifest) -> np.ndarray:
     """The rows of a batch, (B,) of `row_dtype`; a ValueError if they do not fit."""
     schema = manifest.schema
-    numeric, ids = (np.asarray(batch.features[name]) for name in ("numeric", "ids"))
+    slots = _slots(schema)
+    numeric = np.asarray(batch.features["numeric"])
+    names = ["ids", *(column.name for column in schema.multivalued)]
+    ids = np.concatenate([np.asarray(batch.features[n]) for n in names], axis=1)
     label, weight = np.asarray(batch.label), np.asarray(batch.weight)
-    expected = (len(label), 2 * len(schema.numeric)), (len(label), len(schema.num_ids))
+    expected = (len(label), 2 * len(schema.numeric)), (len(label), len(slots))
     if (numeric.shape, ids.shape) != expected:
         raise ValueError(
             f"schema {schema.name}: expected numeric and ids of the shapes {expected}, "
             f"received {numeric.shape} and {ids.shape}."
         )
     value, missing = numeric[:, ::2], numeric[:, 1::2]
+    stored = ids + [slot.shift for slot in slots]
     for what, fits in (
         ("labels of 0 or 1", (label == 0) | (label == 1)),
         ("weights of 1", bool(schema.weight) | (weight == 1)),
         (
-            "numbers, and 0 for a missing one",
-            np.where(missing, value == 0, value == value),
+            "numbers, and the column's fill for a missing one",
+            np.where(missing, value == _fill(schema), value == value),
         ),
-        ("ids from 0 to num_ids - 1", (ids >= 0) & (ids < schema.num_ids)),
+        (
+            "ids from 0 to num_ids - 1",
+            (stored >= 0) & (stored < [slot.num_values for slot in slots]),
+        ),
     ):
         if not np.all(fits):
             raise ValueError(f"schema {schema.name}: expected {what}, received others.")
@@ -205,9 +227,9 @@ def pack(batch: Batch, manifest: Manifest) -> np.ndarray:
     rows["label"] = label[:, None]
     if schema.weight:
         rows["weight"] = weight[:, None]
+    places = {slot.name: i for i, slot in enumerate(slots)}
     for section in id_sections(manifest.layout):
-        places = [schema.id_columns.index(name) for name in section.columns]
-        rows[section.name] = ids[:, places]
+        rows[section.name] = stored[:, [places[name] for name in section.columns]]
     return rows
 
 
@@ -269,25 +291,38 @@ def decode(record: tf.Tensor, num_rows: tf.Tensor, manifest: Manifest) -> Batch:
         part = tf.strings.substr(record, start, num_rows * width)
         shape = [len(section.columns), num_rows]
         parts[section.name] = tf.reshape(tf.io.decode_raw(part, section.dtype), shape)
+    schema = manifest.schema
     value = parts["numeric"]
     missing = tf.math.is_nan(value)
-    value = tf.where(missing, tf.zeros_like(value), value)
+    value = tf.where(missing, _fill(schema)[:, None], value)
     # Value and flag as a complex number: interleaved twice as fast as by `tf.stack`.
     pairs = tf.transpose(tf.complex(value, tf.cast(missing, tf.float32)))
     numeric = tf.bitcast(pairs, tf.float32)
     sections = id_sections(manifest.layout)
-    ids = tf.concat([tf.cast(parts[s.name], tf.int32) for s in sections], axis=0)
-    names = id_names(manifest.layout)
-    order = [names.index(name) for name in manifest.schema.id_columns]
-    # Before the transposition, as long as a column's ids follow one another.
-    ids = tf.gather(ids, tf.constant(order, tf.int32))
+    stored = tf.concat([tf.cast(parts[s.name], tf.int32) for s in sections], axis=0)
+    slots = [slot.name for slot in id_slots(schema, manifest.layout)]
+
+    def ids_of(names: Iterable[str], shift: int = 0) -> tf.Tensor:
+        places = tf.constant([slots.index(name) for name in names], tf.int32)
+        # Before the transposition, as long as a column's ids follow one another.
+        ids = tf.gather(stored, places)
+        return tf.transpose(ids - shift if shift else ids)
+
     label = tf.cast(parts["label"][0], tf.float32)
-    weight = parts["weight"][0] if manifest.schema.weight else tf.ones_like(label)
+    weight = parts["weight"][0] if schema.weight else tf.ones_like(label)
     features = {
-        "numeric": tf.reshape(numeric, [num_rows, 2 * len(manifest.schema.numeric)]),
-        "ids": tf.transpose(ids),
+        "numeric": tf.reshape(numeric, [num_rows, 2 * len(schema.numeric)]),
+        "ids": ids_of(schema.id_columns),
     }
+    for column in schema.multivalued:
+        own = [slot.name for slot in _slots(schema) if slot.column == column.name]
+        features[column.name] = ids_of(own, shift=-PADDING)
     return Batch(features, label, weight)
+
+
+def _fill(schema: Schema) -> np.ndarray:
+    """What a missing value of each numeric column is."""
+    return np.array([column.fill for column in schema.numeric], np.float32)
 
 
 def _sha256(data: bytes) -> str:

@@ -7,8 +7,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .moments import Moments
 from .schema import Schema
 from .transform import MISSING_ID, UNKNOWN_ID
+
+
+@dataclasses.dataclass(frozen=True)
+class IdSlot:
+    """A place for ids in a packed row: a column's, or one of a multi-valued column.
+
+    Attributes:
+        name: `site`, or `genres[0]`.
+        column: the column's name.
+        num_values: how many different values it may hold.
+        shift: what is added to an id: 1 where there is padding, -1, else 0.
+    """
+
+    name: str
+    column: str
+    num_values: int
+    shift: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +41,10 @@ class NumericStatistics:
 
 @dataclasses.dataclass(frozen=True)
 class IdStatistics:
-    """An id column; the unknown rate only of one with a vocabulary."""
+    """An id column or a multi-valued one; rates are shares of the rows.
+
+    The unknown rate, only with a vocabulary, counts rows with any unknown value.
+    """
 
     name: str
     missing_rate: float
@@ -46,25 +67,27 @@ class Tally:
 
     Args:
         schema: of the rows.
-        id_names: the id columns in the order in which packed rows have them.
+        slots: what the ids of packed rows are, in their order.
     """
 
-    def __init__(self, schema: Schema, id_names: Sequence[str]) -> None:
+    def __init__(self, schema: Schema, slots: Sequence[IdSlot]) -> None:
         self._schema = schema
-        self._names = list(id_names)
+        self._slots = list(slots)
         self._num_rows = 0
         self._clicks = 0
         self._weight_sum = 0.0
-        num_numeric = len(schema.numeric)
-        self._num_missing = np.zeros(num_numeric, np.int64)
-        self._count = np.zeros(num_numeric, np.int64)  # of finite values
-        self._mean = np.zeros(num_numeric)
-        self._squares = np.zeros(num_numeric)  # of the distances from the mean
-        # How often the ids 0 and 1 occur, and which ids do, all columns in one row.
-        self._first_ids = np.zeros((2, len(self._names)), np.int64)
-        num_ids = dict(zip(schema.id_columns, schema.num_ids, strict=True))
-        self._begins = np.cumsum([0, *(num_ids[name] for name in self._names)])
+        self._num_missing = np.zeros(len(schema.numeric), np.int64)
+        self._moments = Moments(len(schema.numeric))
+        # Per column; and which ids occur, all slots in one row.
+        self._missing: dict[str, int] = {slot.column: 0 for slot in slots}
+        self._unknown = dict(self._missing)
+        self._begins = np.cumsum([0, *(slot.num_values for slot in slots)])
         self._seen = np.zeros(self._begins[-1], bool)
+        self._last_unknown = {  # 0: none is unknown
+            column.name: column.oov_buckets
+            for column in schema.text_columns
+            if column.vocabulary is not None
+        }
 
     def add(self, rows: np.ndarray) -> None:
         """Adds a block."""
@@ -72,50 +95,59 @@ class Tally:
         self._clicks += int(rows["label"].sum())
         weights = rows["weight"] if self._schema.weight else np.ones(len(rows))
         self._weight_sum += float(weights.sum(dtype=np.float64))
-        self._add_numeric(rows["numeric"].astype(np.float64))
-        fields = [rows[name] for name in ("ids32", "ids16", "ids8")]
-        ids = np.concatenate([field.astype(np.int64) for field in fields], axis=1)
-        for value in (MISSING_ID, UNKNOWN_ID):
-            self._first_ids[value] += (ids == value).sum(axis=0)
-        self._seen[ids + self._begins[:-1]] = True
-
-    def _add_numeric(self, values: np.ndarray) -> None:
-        """Merges means and squares by Chan's rule: exact for large means, too."""
+        values = rows["numeric"].astype(np.float64)
         self._num_missing += np.isnan(values).sum(axis=0)
-        finite = np.isfinite(values)
-        count = finite.sum(axis=0)
-        mean = np.where(finite, values, 0.0).sum(axis=0) / np.maximum(count, 1)
-        squares = (np.where(finite, values - mean, 0.0) ** 2).sum(axis=0)
-        total = np.maximum(self._count + count, 1)
-        distance = mean - self._mean
-        self._squares += squares + distance**2 * self._count * count / total
-        self._mean += distance * count / total
-        self._count += count
+        self._moments.add(values)
+        fields = [rows[name] for name in ("ids32", "ids16", "ids8")]
+        stored = np.concatenate([field.astype(np.int64) for field in fields], axis=1)
+        self._seen[stored + self._begins[:-1]] = True
+        ids = stored - [slot.shift for slot in self._slots]
+        last = [self._last_unknown.get(slot.column, -1) for slot in self._slots]
+        is_unknown = (ids >= UNKNOWN_ID) & (ids <= last)
+        is_missing = ids == MISSING_ID
+        for column, places in self._places().items():
+            # Of a multi-valued column's places only the first may be missing.
+            self._missing[column] += int(is_missing[:, places[0]].sum())
+            self._unknown[column] += int(is_unknown[:, places].any(axis=1).sum())
+
+    def _places(self) -> dict[str, list[int]]:
+        places: dict[str, list[int]] = {}
+        for i, slot in enumerate(self._slots):
+            places.setdefault(slot.column, []).append(i)
+        return places
 
     def result(self) -> Statistics:
         """The statistics of the blocks added; all 0 if there is none."""
         schema, num_rows = self._schema, max(self._num_rows, 1)
-        deviation = np.sqrt(self._squares / np.maximum(self._count, 1))
-        missing, unknown = (self._first_ids / num_rows).tolist()
-        has_unknown = {c.name for c in schema.categorical if c.vocabulary is not None}
         numeric = tuple(
             NumericStatistics(column.name, *values)
             for column, *values in zip(
                 schema.numeric,
                 (self._num_missing / num_rows).tolist(),
-                self._mean.tolist(),
-                deviation.tolist(),
+                self._moments.mean.tolist(),
+                self._moments.standard_deviation.tolist(),
                 strict=True,
             )
         )
-        ids = {}
-        for i, name in enumerate(self._names):
-            num_distinct = int(self._seen[self._begins[i] : self._begins[i + 1]].sum())
-            rate = unknown[i] if name in has_unknown else None
-            ids[name] = IdStatistics(name, missing[i], rate, num_distinct)
+        places = self._places()
+        columns = (*schema.id_columns, *(c.name for c in schema.multivalued))
+        ids = tuple(
+            IdStatistics(
+                name,
+                self._missing[name] / num_rows,
+                self._unknown[name] / num_rows if name in self._last_unknown else None,
+                self._num_distinct(places[name]),
+            )
+            for name in columns
+        )
         return Statistics(
             click_rate=self._clicks / num_rows,
             weight_sum=self._weight_sum,
             numeric=numeric,
-            ids=tuple(ids[name] for name in schema.id_columns),
+            ids=ids,
         )
+
+    def _num_distinct(self, places: Sequence[int]) -> int:
+        """How many ids of a column came, wherever in a row; padding is none."""
+        parts = [self._seen[self._begins[i] : self._begins[i + 1]] for i in places]
+        return int(np.any(parts, axis=0)[self._slots[places[0]].shift :].sum())

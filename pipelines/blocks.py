@@ -26,7 +26,7 @@ from .block_format import (
     checked,
     decode,
     encode,
-    id_names,
+    id_slots,
     layout_of,
     pack,
     read_manifest,
@@ -77,7 +77,7 @@ class BlockWriter:
         _check_positive("blocks_per_shard", blocks_per_shard)
         self._folder = Path(folder)
         layout = layout_of(schema)
-        self._tally = Tally(schema, id_names(layout))
+        self._tally = Tally(schema, id_slots(schema, layout))
         self._manifest = Manifest(
             schema=schema,
             fingerprint=schema.fingerprint(),
@@ -390,13 +390,11 @@ def _paths(folder: str | os.PathLike[str], manifest: Manifest) -> list[str]:
 def _check_schema(
     folder: str | os.PathLike[str], expected: Schema, received: Schema
 ) -> None:
-    if expected.fingerprint() != received.fingerprint():
-        ours, theirs = expected.to_dict(), received.to_dict()
-        differing = [k for k in ours if k != "name" and ours[k] != theirs[k]]
+    difference = expected.difference(received)
+    if difference:
         raise ValueError(
             f"{os.fspath(folder)}: expected blocks of the schema {expected.name}, "
-            f"received blocks of {received.name}, which differs in "
-            f"{', '.join(differing)}."
+            f"received blocks of {received.name}, which differs in {difference}."
         )
 
 

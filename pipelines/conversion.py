@@ -1,4 +1,4 @@
-"""Text files to blocks: counted, converted, and gone on with where it stopped."""
+"""Row files to blocks: counted, converted, and gone on with where it stopped."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from .bad_rows import BadRows
 from .block_format import MANIFEST, Manifest, read_manifest
 from .blocks import BlockWriter
 from .dataclass_json import from_json_values, load_json
 from .files import expand_files, replacing
 from .schema import Schema
-from .text import BadRows, bad_row_errors, read_text
+from .sources import complete_schema_from, read_rows, row_errors
 from .transform import Batch
-from .vocabulary import count_text_vocabularies
 
 Progress = Callable[[int], None]
 """Called now and then with the rows that are done."""
@@ -47,8 +47,7 @@ class _Job:
         rows_per_block: rows of a block.
         blocks_per_shard: blocks of a shard.
         max_bad_rows: how many rows may be passed over.
-        counted: the schema with its vocabularies counted, as JSON; empty as long as
-            they are not.
+        complete: the complete schema, as JSON; empty as long as it is not.
         num_bad_rows: rows passed over; -1 as long as the conversion has not ended.
     """
 
@@ -58,7 +57,7 @@ class _Job:
     rows_per_block: int
     blocks_per_shard: int
     max_bad_rows: int
-    counted: str = ""
+    complete: str = ""
     num_bad_rows: int = -1
 
 
@@ -70,25 +69,28 @@ def convert(
     rows_per_block: int = 4096,
     blocks_per_shard: int = 256,
     max_bad_rows: int = 0,
+    counting: Progress | None = None,
     progress: Progress | None = None,
 ) -> ConversionReport:
-    """Converts text files to a data set of blocks, in the order of files and lines.
+    """Converts row files to a data set of blocks, in the order of files and rows.
 
-    A schema with vocabularies to be counted takes two passes over the text. A
+    A schema that is not complete takes two passes over the rows. A
     conversion that was stopped, by whatever, goes on when called with the same
     arguments: what it has counted and the shards it has finished are kept, and the
     blocks are those of one that was not stopped, byte for byte. One that has ended
     returns at once.
 
     Args:
-        files: paths or glob patterns, as `expand_files` takes them.
+        files: paths or glob patterns of text, TFRecord files of `tf.train.Example`s or
+            Parquet, as `read_rows` takes them.
         schema: the schema of the rows.
         folder: where the blocks go; a new folder, or one of the same conversion.
         rows_per_block: rows of a block: the batch size that is fastest to read.
         blocks_per_shard: blocks of a shard; what is lost at most when it is stopped.
         max_bad_rows: how many rows that do not parse are passed over; they are written
             to `rejects.txt` in the folder.
-        progress: see `Progress`.
+        counting: see `Progress`: of the pass that completes the schema.
+        progress: of the pass that converts.
 
     Raises:
         ValueError: a missing or empty file, a row that does not parse (`BadRowError`),
@@ -113,10 +115,10 @@ def convert(
     job = _begun(folder, job)
     if (folder / MANIFEST).exists() and job.num_bad_rows >= 0:
         return ConversionReport(read_manifest(folder), job.num_bad_rows)
-    with bad_row_errors():
-        if not job.counted:
-            counted = count_text_vocabularies(paths, schema, max_bad_rows)
-            job = dataclasses.replace(job, counted=counted.to_json())
+    with row_errors(paths):
+        if not job.complete:
+            complete = complete_schema_from(paths, schema, max_bad_rows, counting)
+            job = dataclasses.replace(job, complete=complete.to_json())
             _save(folder, job)
         return _converted(folder, job, progress or (lambda rows: None))
 
@@ -134,7 +136,7 @@ def _begun(folder: Path, job: _Job) -> _Job:
     found = load_json(path, lambda values: from_json_values(_Job, values, "conversion"))
     for field in dataclasses.fields(_Job):
         ours, theirs = getattr(job, field.name), getattr(found, field.name)
-        if field.name not in ("counted", "num_bad_rows") and ours != theirs:
+        if field.name not in ("complete", "num_bad_rows") and ours != theirs:
             shown = f" ({ours!r}, not {theirs!r})" if isinstance(ours, int) else ""
             raise ValueError(
                 f"{folder}: expected a folder of this conversion, received one of "
@@ -144,10 +146,10 @@ def _begun(folder: Path, job: _Job) -> _Job:
 
 
 def _converted(folder: Path, job: _Job, progress: Progress) -> ConversionReport:
-    schema = Schema.from_json(job.counted)
+    schema = Schema.from_json(job.complete)
     size = job.rows_per_block
-    bad_rows = BadRows(schema, job.max_bad_rows, folder / "rejects.txt")
-    batches = read_text(job.files, schema, size, bad_rows=bad_rows)
+    bad_rows = BadRows(job.max_bad_rows, folder / "rejects.txt")
+    batches = read_rows(job.files, schema, size, bad_rows=bad_rows)
     if (folder / MANIFEST).exists():  # stopped between the manifest and its own end
         manifest = read_manifest(folder)
         for _ in batches:  # counts the bad rows once more

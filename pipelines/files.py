@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import gzip
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import tensorflow as tf
+
+_HEAD = 1 << 20  # bytes that are looked at before a file is read
 
 # How the lines of TensorFlow's messages begin that only say where in a graph it was.
 _NO_REASON = re.compile(
@@ -47,6 +51,43 @@ def expand_files(
                     raise ValueError(f"{path}: expected rows, received an empty file.")
         files += found
     return files
+
+
+def is_compressed(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is gzip's, by its name."""
+    return os.fspath(path).endswith(".gz")
+
+
+def head_of(path: str | os.PathLike[str]) -> bytes:
+    """The first megabyte of a file, decompressed where it is compressed.
+
+    Raises:
+        ValueError: a compressed file cannot be read, or holds nothing.
+    """
+    if not is_compressed(path):
+        with open(path, "rb") as file:
+            return file.read(_HEAD)
+    try:
+        with gzip.open(path) as file:
+            head = file.read(_HEAD)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(
+            f"{os.fspath(path)}: expected a gzip file, as its name ends in .gz, "
+            f"received one that cannot be read: {error}."
+        ) from None
+    if not head:
+        raise ValueError(
+            f"{os.fspath(path)}: expected rows, received a gzip file of nothing."
+        )
+    return head
+
+
+def compression_of(path: str | os.PathLike[str]) -> float:
+    """About how many bytes of a file's content one of its bytes stands for."""
+    if not is_compressed(path):
+        return 1.0
+    head = head_of(path)
+    return len(head) / len(gzip.compress(head))
 
 
 @contextlib.contextmanager

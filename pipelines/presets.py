@@ -16,7 +16,7 @@ CRITEO = Schema(
 """Criteo's display advertising logs: label, 13 integers, 26 hexadecimal ids.
 
 The default for small data: vocabularies of the values that occur at least four
-times, to be counted (`count_vocabularies`) on the training data; the integers are
+times, to be counted (`complete_schema`) on the training data; the integers are
 logarithms and, binned, ids besides.
 """
 

@@ -7,108 +7,25 @@ that `decode_csv`, which would fail a whole batch, is only given lines it can re
 
 from __future__ import annotations
 
-import contextlib
+import csv
 import gzip
 import math
 import os
 import re
-import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from .files import expand_files, reason_of
+from .bad_rows import BadRowError, BadRows
+from .files import compression_of, expand_files, head_of, is_compressed, reason_of
 from .schema import Schema
-from .transform import Batch, Transform
+from .transform import batched, to_batch
 
-_CHUNK = 4096  # lines parsed at once, whatever the batch size
-_HEAD = 1 << 20  # bytes that are looked at before a file is read
-_NUM_QUOTED = 5  # bad rows that are quoted on stderr
+_CHUNK = 1 << 20  # bytes that are parsed at once, whatever the batch size
 _NAN = np.float64(math.nan)
-
-
-class BadRowError(ValueError):
-    """A row that does not parse, or cannot be set aside; says where and why."""
-
-
-class BadRows:
-    """Counts rows that do not parse, keeps them, and stops at one too many.
-
-    The first few are quoted on stderr. The file of rejects is only made when there
-    is something to put into it; an earlier one of the same name is replaced. It is
-    for one pass over the rows.
-
-    Args:
-        schema: the schema that the rows do not follow.
-        max_bad_rows: how many may be passed over; the next raises.
-        rejects: the file that the rows passed over are written to, as they came.
-        quote: whether the first few are quoted.
-    """
-
-    def __init__(
-        self,
-        schema: Schema,
-        max_bad_rows: int = 0,
-        rejects: Path | None = None,
-        quote: bool = True,
-    ) -> None:
-        if max_bad_rows < 0:
-            raise ValueError(
-                f"max_bad_rows: expected 0 or more, received {max_bad_rows}."
-            )
-        self.count = 0
-        self._schema = schema
-        self._max_bad_rows = max_bad_rows
-        self._rejects = rejects
-        self._num_quoted = _NUM_QUOTED if quote else 0
-
-    def drop(
-        self, path: bytes, first: np.ndarray, lines: np.ndarray, good: np.ndarray
-    ) -> np.ndarray:
-        """The good ones of a chunk's lines; the others are counted and kept.
-
-        Args:
-            path: the file's name.
-            first: the number of the chunk's first line, from 1.
-            lines: (L,) bytes.
-            good: (L,) bool.
-
-        Raises:
-            BadRowError: more than `max_bad_rows` bad rows so far, or the file of
-                rejects cannot be written.
-        """
-        for index in np.flatnonzero(~good):
-            self.count += 1
-            where = f"{os.fsdecode(path)}, line {first + index}"
-            fault = f"{where}: {describe_fault(lines[index], self._schema)}"
-            if self.count > self._max_bad_rows:
-                over = (
-                    f" (bad row {self.count}; max_bad_rows is {self._max_bad_rows})"
-                    if self._max_bad_rows
-                    else ""
-                )
-                raise BadRowError(fault + over)
-            if self.count <= self._num_quoted:
-                print(f"bad row passed over: {fault}", file=sys.stderr)
-            if self._rejects is not None:
-                self._reject(lines[index])
-        return lines[good]
-
-    def _reject(self, line: np.bytes_) -> None:
-        path = Path(self._rejects or "")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb" if self.count == 1 else "ab") as file:
-                file.write(line + b"\n")
-        except OSError as error:
-            raise BadRowError(
-                f"{path}: expected a file that rejects can be written to, "
-                f"received: {error.strerror}."
-            ) from None
 
 
 def describe_fault(line: bytes, schema: Schema) -> str:
@@ -116,9 +33,11 @@ def describe_fault(line: bytes, schema: Schema) -> str:
     if not line:
         return f"expected {len(schema.fields)} fields ({schema.name}), received none."
     try:
-        values = line.decode("utf-8").split(schema.delimiter)
+        values = _split(line.decode("utf-8"), schema)
     except UnicodeDecodeError as error:
         return f"expected UTF-8 text, received {error.object[error.start :][:8]!r}."
+    except csv.Error:
+        return f"expected quotes in pairs, around a field, received {line[:80]!r}."
     if len(values) != len(schema.fields):
         kind = {"\t": "tab", ",": "comma"}.get(schema.delimiter, repr(schema.delimiter))
         return (
@@ -127,22 +46,17 @@ def describe_fault(line: bytes, schema: Schema) -> str:
         )
     for field, value in zip(schema.fields, values, strict=True):
         if not re.fullmatch(schema.pattern(field), value):
-            what = _EXPECTED.get(_kind(field, schema), "a value of another form")
+            what = EXPECTED.get(kind_of(field, schema), "a value of another form")
             return f"field {field}: expected {what}, received {value[:40]!r}."
     return f"expected a row of schema {schema.name}, received {line[:80]!r}."
 
 
-def estimate_num_rows(files: Sequence[str]) -> int:
+def estimate_num_lines(files: Sequence[str]) -> int:
     """About how many lines files have: their bytes ÷ the first lines' mean length."""
-    head = _head(files[0])
-    # Of a compressed file the length is not known: one in the first file's ratio.
-    if _is_compressed(files[0]):
-        ratio = len(head) / len(gzip.compress(head))
-    else:
-        ratio = 1
+    head = head_of(files[0])
     lines = max(head.count(b"\n"), 1)
     size = sum(os.path.getsize(path) for path in files)
-    return round(size * ratio) * lines // len(head)
+    return round(size * compression_of(files[0])) * lines // len(head)
 
 
 def read_text(
@@ -177,16 +91,10 @@ def read_text(
         >>> dataset = read_text("day_*.tsv", schema, batch_size=256)
         >>> model.fit(dataset)
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected 1 or more, received {batch_size}.")
-    transform = transform or Transform(schema)
-
-    def to_batch(raw: dict[str, tf.Tensor]) -> Batch:
-        label, weight = _label(raw, schema), _weight(raw, schema)
-        return Batch(transform(raw), label, weight)
-
-    chunks = read_raw_text(files, schema, bad_rows=bad_rows, then=to_batch)
-    return chunks.rebatch(batch_size).prefetch(4)
+    then = to_batch(schema, transform)
+    return batched(
+        read_raw_text(files, schema, bad_rows=bad_rows, then=then), batch_size
+    )
 
 
 def read_raw_text(
@@ -209,60 +117,51 @@ def read_raw_text(
         label and weight included: float64 with NaN for missing, or string.
     """
     files = expand_files(files)
-    bad = bad_rows or BadRows(schema)
+    bad = bad_rows or BadRows()
     _check_patterns(schema)
     for file in files:
         if schema.header:
             _check_header(file, schema)
-        elif _is_compressed(file):
-            _head(file)
-    num_header = int(schema.header)
+        elif is_compressed(file):
+            head_of(file)
+    patterns = _line_patterns(schema)
 
-    def lines_of(path: tf.Tensor) -> tf.data.Dataset:
-        is_compressed = tf.strings.regex_full_match(path, r".*\.gz")
-        compression = tf.where(is_compressed, "GZIP", "")
-        lines = tf.data.TextLineDataset(path, compression).skip(num_header)
-        first = 1 + num_header
-        return (
-            lines.batch(_CHUNK)
-            .enumerate()
-            .map(lambda index, lines: (path, first + index * _CHUNK, lines))
-        )
-
-    def check(path: tf.Tensor, first: tf.Tensor, lines: tf.Tensor) -> Any:
-        good = [tf.strings.regex_full_match(lines, p) for p in _line_patterns(schema)]
+    def check(path: tf.Tensor, first: tf.Tensor, chunk: tf.Tensor) -> Any:
+        lines = tf.strings.split(chunk, "\n")[:-1]  # every line ends in one
+        lines = _stripped(lines, schema)
+        good = [tf.strings.regex_full_match(lines, p) for p in patterns]
         return path, first, lines, tf.reduce_all(good, axis=0)
+
+    def drop(
+        path: bytes, first: np.ndarray, lines: np.ndarray, good: np.ndarray
+    ) -> np.ndarray:
+        for index in np.flatnonzero(~good):
+            line = lines[index]
+            where = f"{os.fsdecode(path)}, line {first + index}"
+            bad.add(where, describe_fault(line, schema), line)
+        return lines[good]
 
     @tf.autograph.experimental.do_not_convert
     def drop_bad(
         path: tf.Tensor, first: tf.Tensor, lines: tf.Tensor, good: tf.Tensor
     ) -> tf.Tensor:
         def dropped() -> tf.Tensor:
-            kept = tf.numpy_function(bad.drop, [path, first, lines, good], tf.string)
+            kept = tf.numpy_function(drop, [path, first, lines, good], tf.string)
             return tf.ensure_shape(kept, [None])
 
         return tf.cond(tf.reduce_all(good), lambda: lines, dropped)
 
     in_parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+    text, number = tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int64)
     return (
-        tf.data.Dataset.from_tensor_slices(files)
-        .flat_map(lines_of)
+        tf.data.Dataset.from_generator(
+            lambda: _chunks(files, int(schema.header)),
+            output_signature=(text, number, text),
+        )
         .map(check, **in_parallel)
         .map(drop_bad)  # one after another: threads must not decide which is too many
         .map(lambda lines: then(_decode(lines, schema)), **in_parallel)
     )
-
-
-@contextlib.contextmanager
-def bad_row_errors() -> Iterator[None]:
-    """Turns TensorFlow's error about a bad row into the `BadRowError` inside it."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        found = re.search(r"BadRowError: (.*)", error.message)
-        if found is None:
-            raise
-        raise BadRowError(found[1]) from None
 
 
 def parse_unlabelled(lines: tf.Tensor, schema: Schema) -> dict[str, tf.Tensor]:
@@ -280,23 +179,14 @@ def parse_unlabelled(lines: tf.Tensor, schema: Schema) -> dict[str, tf.Tensor]:
     """
     names = schema.feature_fields
     lines = tf.strings.regex_replace(lines, r"\r|\n$", "")  # as the reader does
-    fields = tf.strings.split(lines, schema.delimiter)
-    received = fields.row_lengths()
-    wrong = tf.where(received != len(names))[:1, 0]  # the first one, if any
-    message = tf.strings.format(
-        f"row {{}} of the batch, from 0: expected {len(names)} fields "
-        f"({schema.name}), received {{}}.",
-        (tf.reduce_sum(wrong), tf.reduce_sum(tf.gather(received, wrong))),
-    )
-    check = tf.debugging.Assert(tf.equal(tf.size(wrong), 0), [message])
-    with tf.control_dependencies([check]):
-        columns = tf.reshape(fields.flat_values, [-1, len(names)])
+    lines = _stripped(lines, schema)
+    columns = (_quoted_columns if schema.quoted else _plain_columns)(lines, schema)
     raw = {}
-    for column in schema.categorical:
-        text = columns[:, names.index(column.name)]
+    for column in schema.text_columns:
+        text = columns[names.index(column.name)]
         raw[column.name] = tf.where(text == schema.missing, "", text)
     for numeric in schema.numeric:
-        text = columns[:, names.index(numeric.name)]
+        text = columns[names.index(numeric.name)]
         is_number = tf.strings.regex_full_match(text, numeric.pattern)
         dtype = tf.as_dtype(numeric.dtype)
         value = tf.strings.to_number(tf.where(is_number, text, "0"), dtype)
@@ -304,23 +194,100 @@ def parse_unlabelled(lines: tf.Tensor, schema: Schema) -> dict[str, tf.Tensor]:
     return raw
 
 
+def _chunks(files: Sequence[str], num_header: int) -> Iterator[tuple[str, int, bytes]]:
+    """Whole lines of files, some megabytes at a time.
+
+    Yields:
+        The file, the number of the first line, from 1, and the lines, each of which
+        ends in a newline; carriage returns are left out.
+    """
+    for path in files:
+        first, rest, skipped = 1, b"", 0
+        with gzip.open(path) if is_compressed(path) else open(path, "rb") as file:
+            while True:
+                try:
+                    data = file.read(_CHUNK)
+                except (EOFError, OSError, zlib.error) as error:
+                    raise BadRowError(
+                        f"{path}: expected a file that can be read to its end, "
+                        f"received: {error}."
+                    ) from None
+                if not data and not rest:
+                    break
+                # The last line may lack its newline.
+                lines, newline, rest = (rest + (data or b"\n")).rpartition(b"\n")
+                lines += newline
+                if b"\r" in lines:
+                    lines = lines.replace(b"\r", b"")
+                while skipped < num_header and lines:
+                    lines = lines.partition(b"\n")[2]
+                    skipped += 1
+                    first += 1
+                if lines:
+                    yield path, first, lines
+                    first += lines.count(b"\n")
+
+
+def _stripped(lines: tf.Tensor, schema: Schema) -> tf.Tensor:
+    """Lines without the spaces around fields, where the schema says so."""
+    if not schema.strip:
+        return lines
+    lines = tf.strings.regex_replace(lines, "^ +| +$", "")
+    around = f" *{re.escape(schema.delimiter)} *"
+    return tf.strings.regex_replace(lines, around, schema.delimiter)
+
+
+def _plain_columns(lines: tf.Tensor, schema: Schema) -> list[tf.Tensor]:
+    """The fields of lines to be scored, column by column."""
+    width = len(schema.feature_fields)
+    fields = tf.strings.split(lines, schema.delimiter)
+    received = fields.row_lengths()
+    wrong = tf.where(received != width)[:1, 0]  # the first one, if any
+    message = tf.strings.format(
+        f"row {{}} of the batch, from 0: expected {width} fields "
+        f"({schema.name}), received {{}}.",
+        (tf.reduce_sum(wrong), tf.reduce_sum(tf.gather(received, wrong))),
+    )
+    check = tf.debugging.Assert(tf.equal(tf.size(wrong), 0), [message])
+    with tf.control_dependencies([check]):
+        columns = tf.reshape(fields.flat_values, [-1, width])
+    return tf.unstack(columns, num=width, axis=1)
+
+
+def _quoted_columns(lines: tf.Tensor, schema: Schema) -> list[tf.Tensor]:
+    """As `_plain_columns`, the quotes around fields taken off."""
+    width = len(schema.feature_fields)
+    good = tf.strings.regex_full_match(lines, _number_pattern(schema, width))
+    wrong = tf.where(~good)[:1, 0]
+    message = tf.strings.format(
+        f"row {{}} of the batch, from 0: expected {width} fields ({schema.name}) with "
+        "quotes in pairs around them, received another number or other quotes.",
+        (tf.reduce_sum(wrong),),
+    )
+    check = tf.debugging.Assert(tf.equal(tf.size(wrong), 0), [message])
+    with tf.control_dependencies([check]):
+        lines = tf.identity(lines)
+    return tf.io.decode_csv(lines, [[""]] * width, field_delim=schema.delimiter)
+
+
 def _decode(lines: tf.Tensor, schema: Schema) -> dict[str, tf.Tensor]:
-    """Raw columns, label and weight included, of well-formed lines."""
+    """Raw columns, label, weight and time included, of well-formed lines."""
     defaults: dict[str, tf.Tensor] = {
-        column.name: tf.constant([""]) for column in schema.categorical
+        column.name: tf.constant([""]) for column in schema.text_columns
     }
     for column in schema.numeric:
         # An integer column is decoded as such: float64 takes `nan` and `0x1F`.
         missing = tf.int64.min if column.dtype == "int64" else math.nan
         defaults[column.name] = tf.constant([missing], tf.as_dtype(column.dtype))
-    for name in (schema.label.name, schema.weight):
-        defaults[name] = tf.constant([], tf.float64)
+    for name in filter(None, (schema.label.name, schema.weight, schema.time)):
+        is_text = name == schema.label.name and schema.label.positive
+        defaults[name] = tf.constant([], tf.string if is_text else tf.float64)
     used = [i for i, name in enumerate(schema.fields) if name in defaults]
     columns = tf.io.decode_csv(
         lines,
         [defaults[schema.fields[i]] for i in used],
         field_delim=schema.delimiter,
-        use_quote_delim=False,
+        use_quote_delim=schema.quoted,
         na_value=schema.missing,
         select_cols=used,
     )
@@ -334,29 +301,42 @@ def _decode(lines: tf.Tensor, schema: Schema) -> dict[str, tf.Tensor]:
     return raw
 
 
-def _label(raw: dict[str, tf.Tensor], schema: Schema) -> tf.Tensor:
-    value = raw[schema.label.name]
-    if schema.label.at_least is not None:
-        value = value >= schema.label.at_least
-    return tf.cast(value, tf.float32)
+def _line_patterns(schema: Schema) -> list[str]:
+    """What a line matches in full: the fields' forms and, where need be, their number.
 
-
-def _weight(raw: dict[str, tf.Tensor], schema: Schema) -> tf.Tensor:
-    if schema.weight:
-        return tf.cast(raw[schema.weight], tf.float32)
-    return tf.ones_like(raw[schema.label.name], tf.float32)
-
-
-def _line_patterns(schema: Schema) -> tuple[str, str]:
-    """What a line matches in full: the fields' number and the fields' forms.
-
-    The forms alone would not do: a column's own pattern may take the delimiter.
+    The forms alone do not say the number where a column's own pattern may take the
+    delimiter, or a quote.
     """
-    delimiter = re.escape(schema.delimiter)
-    forms = (f"(?:{schema.pattern(field)})" for field in schema.fields)
-    others = f"[^{delimiter}]*"
-    number = f"(?:{others}{delimiter}){{{len(schema.fields) - 1}}}{others}"
-    return number, delimiter.join(forms)
+    d = re.escape(schema.delimiter)
+    forms = d.join(_form(schema, field) for field in schema.fields)
+    if all(_is_plain(c.pattern, schema.delimiter) for c in schema.text_columns):
+        return [forms]
+    return [_number_pattern(schema, len(schema.fields)), forms]
+
+
+def _number_pattern(schema: Schema, num_fields: int) -> str:
+    """What a line of so many fields matches in full, whatever they hold."""
+    d = re.escape(schema.delimiter)
+    field = f'(?:[^"{d}]*|"(?:[^"]|"")*")' if schema.quoted else f"[^{d}]*"
+    return f"(?:{field}{d}){{{num_fields - 1}}}{field}"
+
+
+def _form(schema: Schema, field: str) -> str:
+    """A field's regular expression, its quotes included."""
+    pattern = f"(?:{schema.pattern(field)})"
+    if not schema.quoted:
+        return pattern
+    is_free = schema.pattern(field).startswith("[^")
+    inner = pattern[-2] if is_free else ""  # the quantifier: * or +
+    quoted = f'"(?:[^"]|""){inner}"' if is_free else f'"{pattern}"'
+    return f"(?:{pattern}|{quoted})"
+
+
+def _is_plain(pattern: str, delimiter: str) -> bool:
+    """Whether a pattern is seen to match letters, digits, - and _ alone."""
+    item = r"\w|-|[|?*+()]|\{[0-9,]+\}|\[(?:[a-z]-[a-z]|[A-Z]-[A-Z]|[0-9]-[0-9]|\w)+\]"
+    is_plain = re.fullmatch(f"(?:{item})*", pattern, re.ASCII)
+    return bool(is_plain) and not (delimiter.isalnum() or delimiter in "-_")
 
 
 def _check_patterns(schema: Schema) -> None:
@@ -372,9 +352,12 @@ def _check_patterns(schema: Schema) -> None:
 
 
 def _check_header(path: str, schema: Schema) -> None:
-    first = _head(path).partition(b"\n")[0].removesuffix(b"\r")
+    first = head_of(path).partition(b"\n")[0].removesuffix(b"\r")
     line = first.decode("utf-8-sig", "replace")
-    names = line.split(schema.delimiter)
+    try:
+        names = _split(line, schema)
+    except csv.Error:
+        names = [line]
     if names != list(schema.fields):
         raise ValueError(
             f"{path}, line 1: expected a header that names the fields "
@@ -382,43 +365,31 @@ def _check_header(path: str, schema: Schema) -> None:
         )
 
 
-def _is_compressed(path: str | os.PathLike[str]) -> bool:
-    return os.fspath(path).endswith(".gz")
+def _split(line: str, schema: Schema) -> list[str]:
+    """The fields of one line."""
+    if schema.quoted:
+        reader = csv.reader([line], delimiter=schema.delimiter, strict=True)
+        return next(reader, [])
+    fields = line.split(schema.delimiter)
+    return [field.strip(" ") for field in fields] if schema.strip else fields
 
 
-def _head(path: str | os.PathLike[str]) -> bytes:
-    """The first megabyte of a file, decompressed where it is compressed."""
-    if not _is_compressed(path):
-        with open(path, "rb") as file:
-            return file.read(_HEAD)
-    try:
-        with gzip.open(path) as file:
-            head = file.read(_HEAD)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(
-            f"{os.fspath(path)}: expected a gzip file, as its name ends in .gz, "
-            f"received one that cannot be read: {error}."
-        ) from None
-    if not head:
-        raise ValueError(
-            f"{os.fspath(path)}: expected rows, received a gzip file of nothing."
-        )
-    return head
-
-
-def _kind(field: str, schema: Schema) -> str:
-    if field == schema.label.name:
-        return "label" if schema.label.at_least is None else "float64"
-    if field == schema.weight:
-        return "weight"
+def kind_of(field: str, schema: Schema) -> str:
+    """What a field holds: a key of `EXPECTED`, or a regular expression."""
+    label = schema.label
+    if field == label.name and not label.positive:
+        return "label" if label.at_least is None else "number"
+    if field in (schema.weight, schema.time):
+        return "weight" if field == schema.weight else "number"
     for column in schema.numeric:
         if column.name == field:
             return column.dtype
     return schema.pattern(field)
 
 
-_EXPECTED = {
+EXPECTED = {
     "label": "0 or 1",
+    "number": "a finite decimal number",
     "weight": "a number of 0 or more",
     "int64": "an integer of at most 18 digits, or nothing",
     "float64": "a finite decimal number, or nothing",

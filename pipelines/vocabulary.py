@@ -1,108 +1,100 @@
-"""Counting vocabularies: which values of a categorical column get an id."""
+"""Counting values: which of a categorical column get an id."""
 
 from __future__ import annotations
 
-import dataclasses
+import heapq
+import itertools
+import operator
+import pickle
+import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO
 
-from .schema import Categorical, Schema
-from .text import BadRows, read_raw_text
-from .transform import text_values
+_MAX_ENTRIES = 2_000_000  # distinct values held in memory, some 200 bytes each
+_PAGE = 4096  # values written at once
+
+Count = tuple[bytes, int]
 
 
-def count_vocabularies(
-    schema: Schema, data: Mapping[str, Any] | Iterable[Mapping[str, Any]]
-) -> Schema:
-    """The schema with every vocabulary counted on training data.
+class ValueCounter:
+    """Counts the values of columns in bounded memory; what is too much goes to disk.
 
-    A column with `min_count` gets the values that occur at least that often, the
-    most frequent first, equal counts in the order of their text.
+    The counts are exact: where more distinct values come than fit, those so far are
+    written sorted to a temporary file, and the files are merged in the end.
 
     Args:
-        schema: a schema; one whose vocabularies are all counted comes back as it is.
-        data: raw columns by name (a dict of arrays or a DataFrame), or an iterable
-            of them, as `read_raw_text(…).as_numpy_iterator()` gives.
-
-    Raises:
-        ValueError: a value is not UTF-8 text, or a column is absent.
+        names: the columns.
+        max_entries: distinct values held in memory, all columns together.
 
     Example:
-        >>> schema = Schema("ads", (), (Categorical("site", min_count=2),))
-        >>> counted = count_vocabularies(schema, {"site": ["b", "a", "a", "c", "b"]})
-        >>> counted.categorical[0].vocabulary
+        >>> counter = ValueCounter(["site"])
+        >>> counter.add("site", [b"b", b"a", b"a"])
+        >>> counter.most_frequent("site", min_count=1)
         ('a', 'b')
     """
-    if schema.is_counted:
-        return schema
-    whole = isinstance(data, Mapping) or hasattr(data, "columns")
-    counters: dict[str, Counter[bytes]] = {
-        column.name: Counter() for column in schema.categorical if column.min_count
-    }
-    chunks: Iterable[Any] = [data] if whole else data
-    for chunk in chunks:
-        for name, counter in counters.items():
-            if name not in chunk:
-                raise ValueError(f"expected a column {name}, received none.")
-            counter.update(text_values(chunk[name], name).tolist())
-    return dataclasses.replace(
-        schema,
-        categorical=tuple(
-            dataclasses.replace(
-                column,
-                min_count=0,
-                vocabulary=_ranked(counters[column.name], column.min_count),
-            )
-            if column.min_count
-            else column
-            for column in schema.categorical
-        ),
-    )
+
+    def __init__(self, names: Iterable[str], max_entries: int = _MAX_ENTRIES) -> None:
+        self._counters: dict[str, Counter[bytes]] = {name: Counter() for name in names}
+        self._runs: dict[str, list[IO[bytes]]] = {name: [] for name in self._counters}
+        self._max_entries = max_entries
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns."""
+        return tuple(self._counters)
+
+    def add(self, name: str, values: Sequence[bytes]) -> None:
+        """Counts values of a column; empty ones are missing and are left out later."""
+        self._counters[name].update(values)
+        if sum(map(len, self._counters.values())) > self._max_entries:
+            self._spill()
+
+    def counts(self, name: str) -> Iterator[Count]:
+        """Every value of a column and how often it came, in the order of the bytes."""
+        runs: list[Iterable[Count]] = [_entries(file) for file in self._runs[name]]
+        runs.append(sorted(self._counters[name].items()))
+        value_of = operator.itemgetter(0)
+        merged = heapq.merge(*runs, key=value_of)
+        for value, group in itertools.groupby(merged, value_of):
+            yield value, sum(count for _, count in group)
+
+    def most_frequent(
+        self, name: str, min_count: int, max_size: int = 0
+    ) -> tuple[str, ...]:
+        """A column's vocabulary, the most frequent value first.
+
+        Equal counts stand in the order of their bytes.
+
+        Args:
+            name: the column.
+            min_count: how often a value has to come.
+            max_size: so many values at most; 0: all.
+
+        Raises:
+            ValueError: a value is not UTF-8 text.
+        """
+        kept = ((-n, v) for v, n in self.counts(name) if v and n >= min_count)
+        ranked = heapq.nsmallest(max_size, kept) if max_size else sorted(kept)
+        return tuple(value.decode("utf-8") for _, value in ranked)
+
+    def _spill(self) -> None:
+        for name, counter in self._counters.items():
+            if counter:
+                file = tempfile.TemporaryFile()  # noqa: SIM115 (read in the end)
+                entries = iter(sorted(counter.items()))
+                while page := list(itertools.islice(entries, _PAGE)):
+                    pickle.dump(page, file)
+                self._runs[name].append(file)
+                counter.clear()
 
 
-def count_text_vocabularies(
-    files: Sequence[str], schema: Schema, max_bad_rows: int = 0
-) -> Schema:
-    """The schema with every vocabulary counted on text files, in one pass.
-
-    Args:
-        files: their paths.
-        schema: as `count_vocabularies` takes it.
-        max_bad_rows: how many rows that do not parse are passed over, in silence: the
-            pass that reads the rows for good tells of them.
-
-    Raises:
-        ValueError: as `read_raw_text`. A bad row too many is TensorFlow's error; inside
-            `with bad_row_errors():` a `BadRowError`.
-    """
-    if schema.is_counted:
-        return schema
-    quiet = BadRows(schema, max_bad_rows, quote=False)
-    chunks = read_raw_text(files, schema, bad_rows=quiet)
-    return count_vocabularies(schema, chunks.as_numpy_iterator())
-
-
-def is_counted_from(counted: Schema, schema: Schema) -> bool:
-    """Whether a schema is another one, but for names and for vocabularies counted."""
-    if len(counted.categorical) != len(schema.categorical):
-        return False
-    categorical = tuple(
-        ours
-        if ours.min_count and theirs == dataclasses.replace(ours, **_counted(theirs))
-        else theirs
-        for ours, theirs in zip(schema.categorical, counted.categorical, strict=True)
-    )
-    return (
-        dataclasses.replace(counted, name=schema.name, categorical=categorical)
-        == schema
-    )
-
-
-def _counted(column: Categorical) -> dict[str, Any]:
-    return {"min_count": 0, "vocabulary": column.vocabulary or ()}
-
-
-def _ranked(counter: Counter[bytes], min_count: int) -> tuple[str, ...]:
-    kept = [(-n, value) for value, n in counter.items() if n >= min_count and value]
-    return tuple(value.decode("utf-8") for _, value in sorted(kept))
+def _entries(file: IO[bytes]) -> Iterator[Count]:
+    """The entries of a file that `_spill` wrote."""
+    file.seek(0)
+    while True:
+        try:
+            page = pickle.load(file)
+        except EOFError:
+            return
+        yield from page

@@ -14,7 +14,7 @@ from smelu_tf.pipelines import (
     Categorical,
     Numeric,
     Schema,
-    count_vocabularies,
+    complete_schema,
     raw_columns,
 )
 
@@ -227,7 +227,7 @@ def test_a_vocabulary_is_counted_on_a_frame():
     schema = dataclasses.replace(
         SCHEMA, categorical=(Categorical("kind", min_count=2),)
     )
-    counted = count_vocabularies(schema, raw)
+    counted = complete_schema(schema, raw)
     assert set(counted.categorical[0].vocabulary) == {"a", "b", "zzz"}
     model = WideDeep(counted, dataclasses.replace(SMALL, crosses=()))
     model.compile()

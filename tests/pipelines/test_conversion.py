@@ -14,8 +14,8 @@ from smelu_tf.pipelines import (
     CRITEO,
     BadRowError,
     Categorical,
+    complete_schema,
     convert,
-    count_vocabularies,
     read_blocks,
     read_raw_text,
     read_text,
@@ -51,7 +51,7 @@ def test_blocks_hold_what_the_text_reader_reads(criteo_dir, tmp_path, schema):
     assert len(report.manifest.shards) == 5
     if schema is CRITEO:
         chunks = read_raw_text(files, CRITEO).as_numpy_iterator()
-        schema = count_vocabularies(CRITEO, chunks)
+        schema = complete_schema(CRITEO, chunks)
     text = read_text(files, schema, 700).as_numpy_iterator()
     blocks = read_blocks(tmp_path / "blocks", schema, 700).as_numpy_iterator()
     for expected, got in zip(text, blocks, strict=True):
@@ -63,7 +63,7 @@ def test_blocks_hold_what_the_text_reader_reads(criteo_dir, tmp_path, schema):
 
 def test_one_that_has_ended_returns_at_once(criteo_dir, tmp_path, monkeypatch):
     first = convert(criteo_dir / "day_0.tsv", CRITEO, tmp_path / "blocks")
-    monkeypatch.setattr("smelu_tf.pipelines.conversion.read_text", None)
+    monkeypatch.setattr("smelu_tf.pipelines.conversion.read_rows", None)
     again = convert(criteo_dir / "day_0.tsv", CRITEO, tmp_path / "blocks")
     assert again == first
 

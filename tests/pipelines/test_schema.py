@@ -41,7 +41,7 @@ def test_ids_count_the_missing_and_the_unknown_value():
 
 
 def test_a_vocabulary_that_is_not_counted_has_no_number_of_ids():
-    assert not CRITEO.is_counted
+    assert not CRITEO.is_complete
     with pytest.raises(ValueError, match="column C1: its vocabulary is not counted"):
         _ = CRITEO.num_ids
 
@@ -98,7 +98,7 @@ def test_criteo_label_and_ids_are_strict():
         (lambda: Categorical("a"), "expected one of buckets, vocabulary and min_count"),
         (lambda: Categorical("a", buckets=5, min_count=2), "expected one of buckets"),
         (lambda: Categorical("a", buckets=1), "expected at least 2 buckets"),
-        (lambda: Categorical("a", min_count=-1), "expected min_count > 0"),
+        (lambda: Categorical("a", min_count=-1), "expected min_count of 0 or more"),
         (lambda: Categorical("a", vocabulary=("x", "x")), "distinct, non-empty"),
         (lambda: Categorical("a", vocabulary=("",)), "distinct, non-empty"),
         (lambda: Categorical("a", min_count=1, pattern="("), "regular expression"),

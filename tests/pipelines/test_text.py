@@ -132,7 +132,7 @@ def test_bad_rows_are_passed_over_counted_quoted_and_kept(tmp_path, capfd):
     bad = ["x", changed(0, "7"), "1\t2"]
     lines = [bad[0], GOOD, bad[1], GOOD, GOOD, bad[2]]
     path, rejects = write(tmp_path / "day.tsv", lines), tmp_path / "rejects.txt"
-    bad_rows = BadRows(CRITEO, max_bad_rows=3, rejects=rejects)
+    bad_rows = BadRows(max_bad_rows=3, rejects=rejects)
     raw = read_all(read_raw_text(path, CRITEO, bad_rows=bad_rows))
     assert len(raw["label"]) == 3
     assert bad_rows.count == 3
@@ -151,7 +151,7 @@ def test_the_first_bad_row_is_named_whatever_the_threads_do(tmp_path):
     rejects = tmp_path / "rejects.txt"
     lines[8999], lines[19_999] = "a", "b"
     write(path, lines)
-    read_all(read_raw_text(path, CRITEO, bad_rows=BadRows(CRITEO, 3, rejects)))
+    read_all(read_raw_text(path, CRITEO, bad_rows=BadRows(3, rejects)))
     assert rejects.read_text() == "a\nb\nx\n"
 
 
@@ -176,7 +176,7 @@ def test_a_file_of_rejects_that_cannot_be_written_is_named(tmp_path):
     path = write(tmp_path / "day.tsv", ["x", GOOD])
     (tmp_path / "folder").mkdir()
     for rejects, reason in (("folder", "Is a directory"), ("day.tsv/x", "File exists")):
-        bad_rows = BadRows(CRITEO, 1, tmp_path / rejects)
+        bad_rows = BadRows(1, tmp_path / rejects)
         message = f"{rejects}: expected a file .* received: {reason}"
         with pytest.raises(BadRowError, match=message):
             read_all(read_raw_text(path, CRITEO, bad_rows=bad_rows))
@@ -184,7 +184,7 @@ def test_a_file_of_rejects_that_cannot_be_written_is_named(tmp_path):
 
 def test_one_bad_row_too_many_is_an_error(tmp_path):
     path = write(tmp_path / "day.tsv", ["x", GOOD, "y", GOOD, "z"])
-    bad_rows = BadRows(CRITEO, max_bad_rows=2, quote=False)
+    bad_rows = BadRows(max_bad_rows=2, quote=False)
     with pytest.raises(BadRowError, match=r"line 5: .*bad row 3; max_bad_rows is 2"):
         read_all(read_raw_text(path, CRITEO, bad_rows=bad_rows))
 
@@ -201,7 +201,7 @@ def test_mutated_lines_are_read_as_a_plain_parser_reads_them_or_refused(tmp_path
             line[place : place + generator.randint(0, 2)] = generator.choice(alphabet)
         lines.append("".join(line))
     path = write(tmp_path / "day.tsv", lines)
-    bad_rows = BadRows(CRITEO, max_bad_rows=len(lines), quote=False)
+    bad_rows = BadRows(max_bad_rows=len(lines), quote=False)
     raw = read_all(read_raw_text(path, CRITEO, bad_rows=bad_rows))
     # TensorFlow's line reader drops carriage returns wherever they stand.
     kept = [line.replace("\r", "") for line in lines]
@@ -345,7 +345,7 @@ def test_bad_arguments_are_refused(criteo_dir):
     with pytest.raises(ValueError, match="batch_size: expected 1 or more, received 0"):
         read_text(path, HASHED, 0)
     with pytest.raises(ValueError, match="max_bad_rows: expected 0 or more"):
-        BadRows(CRITEO, -1)
+        BadRows(-1)
     with pytest.raises(ValueError, match="vocabulary is not counted"):
         read_text(path, CRITEO, 10)
 

@@ -1,0 +1,194 @@
+"""The Parquet reader: column chunks of Parquet files, through pyarrow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from .bad_rows import BadRowError, BadRows
+from .files import expand_files
+from .raw_rows import RawColumns, raw_specs, without_bad_rows
+from .schema import MultiValued, Schema
+from .transform import batched, text_values, to_batch
+
+_CHUNK = 8192  # rows that are converted at once
+
+
+def read_parquet(
+    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    schema: Schema,
+    batch_size: int,
+    *,
+    transform: Callable[[dict[str, tf.Tensor]], Any] | None = None,
+    bad_rows: BadRows | None = None,
+) -> tf.data.Dataset:
+    """Reads Parquet files into batches, in the order of files and rows.
+
+    Args:
+        files: paths or glob patterns.
+        schema: a complete schema. Columns are found by name, others are not read; null
+            and NaN are missing. A category may be text or an integer, a multi-valued
+            column a list, or text with the separator; the time also a timestamp.
+        batch_size: rows a batch; the last one may have fewer.
+        transform: as in `read_text`.
+        bad_rows: as in `read_text`.
+
+    Returns:
+        A dataset of `Batch`; errors are those of `read_text`.
+
+    Raises:
+        ValueError: a missing or empty file, one that is no Parquet file, that lacks a
+            column or has one of a type that does not fit, a batch size below 1, or an
+            incomplete schema.
+        ImportError: pyarrow is not installed; names the command that installs it.
+    """
+    then = to_batch(schema, transform)
+    chunks = read_raw_parquet(files, schema, bad_rows=bad_rows, then=then)
+    return batched(chunks, batch_size)
+
+
+def read_raw_parquet(
+    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    schema: Schema,
+    *,
+    bad_rows: BadRows | None = None,
+    then: Callable[[RawColumns], Any] = lambda raw: raw,
+) -> tf.data.Dataset:
+    """Reads Parquet files into raw columns, some thousand rows at a time.
+
+    Args and returns: as `read_raw_text`.
+    """
+    files = expand_files(files)
+    for path in files:
+        _check_columns(path, schema)
+    spec = (
+        tf.TensorSpec([], tf.string),
+        tf.TensorSpec([], tf.int64),
+        raw_specs(schema),
+    )
+    chunks = tf.data.Dataset.from_generator(
+        lambda: _chunks(files, schema), output_signature=spec
+    )
+    return without_bad_rows(chunks, schema, bad_rows or BadRows(), "row", then)
+
+
+def count_parquet_rows(files: Sequence[str]) -> int:
+    """How many rows files have, as their footers say."""
+    return sum(_open(path).metadata.num_rows for path in files)
+
+
+def _open(path: str) -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise ImportError(
+            f"{path}: expected the package pyarrow to read Parquet, received none; "
+            "pip install 'smelu-tf[data]'"
+        ) from None
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(
+            f"{path}: expected a Parquet file, received one that cannot be read: "
+            f"{_first_line(error)}"
+        ) from None
+
+
+def _check_columns(path: str, schema: Schema) -> None:
+    """Raises a ValueError where a file lacks a column, or its type does not fit."""
+    with _open(path) as file:
+        types = {field.name: field.type for field in file.schema_arrow}
+    for name in raw_specs(schema):
+        if name not in types:
+            raise ValueError(
+                f"{path}: expected a column {name}, received none of this name "
+                f"({', '.join(types)[:200]})."
+            )
+        try:
+            _converted(_empty(types[name]), name, schema)
+        except (TypeError, ValueError, NotImplementedError) as error:
+            raise ValueError(
+                f"{path}, column {name}: expected "
+                f"{'text' if name in _texts(schema) else 'numbers'}, received "
+                f"{types[name]}: {_first_line(error)}"
+            ) from None
+
+
+def _empty(arrow_type: Any) -> Any:
+    import pyarrow
+
+    return pyarrow.array([], arrow_type)
+
+
+def _texts(schema: Schema) -> set[str]:
+    return {name for name, spec in raw_specs(schema).items() if spec.dtype == tf.string}
+
+
+def _chunks(
+    files: Sequence[str], schema: Schema
+) -> Iterator[tuple[str, int, dict[str, np.ndarray]]]:
+    """The file, the number of the first row, and raw columns."""
+    import pyarrow
+
+    names = sorted(raw_specs(schema))
+    for path in files:
+        first = 1
+        with _open(path) as file:
+            batches = file.iter_batches(batch_size=_CHUNK, columns=names)
+            while True:
+                try:
+                    batch = next(batches, None)
+                    if batch is None:
+                        break
+                    raw = {n: _converted(batch.column(n), n, schema) for n in names}
+                except (pyarrow.ArrowException, OSError, ValueError) as error:
+                    raise BadRowError(
+                        f"{path}, row {first} or later: expected rows that can be "
+                        f"read, received: {_first_line(error)}"
+                    ) from None
+                yield path, first, raw
+                first += batch.num_rows
+
+
+def _converted(array: Any, name: str, schema: Schema) -> np.ndarray:
+    """An Arrow array as a raw column: float64 with NaN, or bytes, empty if missing."""
+    import pyarrow
+    import pyarrow.compute
+
+    kind = pyarrow.types
+    if kind.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if name not in _texts(schema):
+        if kind.is_temporal(array.type):
+            seconds = array.cast(pyarrow.timestamp("us")).cast(pyarrow.int64())
+            return seconds.cast(pyarrow.float64(), safe=False).to_numpy(False) / 1e6
+        is_number = (
+            kind.is_integer(array.type)
+            or kind.is_floating(array.type)
+            or kind.is_boolean(array.type)
+            or kind.is_decimal(array.type)
+            or kind.is_null(array.type)
+        )
+        if not is_number:
+            raise TypeError("no number")
+        # Through float64, since integers beyond 2**53 would not be cast.
+        numbers = array.cast(pyarrow.float64(), safe=False)
+        return numbers.to_numpy(zero_copy_only=False)
+    columns = {column.name: column for column in schema.text_columns}
+    column = columns.get(name)
+    is_list = kind.is_list(array.type) or kind.is_large_list(array.type)
+    if is_list and isinstance(column, MultiValued):
+        return text_values(np.array(array.to_pylist() + [None], object)[:-1], column)
+    if kind.is_floating(array.type) and column is not None:
+        return text_values(array.to_numpy(zero_copy_only=False), column)
+    text = array.cast(pyarrow.string()).cast(pyarrow.binary())
+    return text.fill_null(b"").to_numpy(zero_copy_only=False)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".") + "."

@@ -1,0 +1,443 @@
+"""One ladder for every reader of rows: the same bits, the same faults."""
+
+import csv
+import dataclasses
+import gzip
+import json
+import os
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import tensorflow as tf
+
+from smelu_tf.pipelines import (
+    BadRowError,
+    BadRows,
+    Categorical,
+    Cross,
+    Label,
+    MultiValued,
+    Numeric,
+    Schema,
+    bad_row_errors,
+    complete_schema_from,
+    convert,
+    estimate_num_rows,
+    format_of,
+    read_blocks,
+    read_examples,
+    read_parquet,
+    read_raw,
+    read_rows,
+    read_text,
+    row_errors,
+)
+
+SCHEMA = Schema(
+    "films",
+    numeric=(
+        Numeric("age", "int64", "none", standardize=True, binned=True),
+        Numeric("price", "float64", clip=(0.0, 50.0), fill=-1.0),
+    ),
+    categorical=(
+        Categorical("user", min_count=3, oov_buckets=4),
+        Categorical("site", buckets=50, pattern="[a-z]{1,6}"),
+    ),
+    label=Label("rating", at_least=4),
+    multivalued=(MultiValued("genres", min_count=1, max_values=3),),
+    crosses=(Cross(("site", "age_bin"), 100),),
+    weight="w",
+    time="when",
+    fields=(
+        "user",
+        "unused",
+        "age",
+        "price",
+        "site",
+        "genres",
+        "when",
+        "rating",
+        "w",
+    ),
+    missing="?",
+    header=True,
+)
+NUM_ROWS = 500
+GENRES = ["a", "b", "c", "d", "é"]
+FORMATS = ("tsv", "csv", "csv.gz", "tfrecord", "tfrecord.gz", "parquet")
+
+
+def make_rows(num_rows=NUM_ROWS):
+    """Rows as dicts; None is missing. Numbers are exact in 32 bits."""
+    rng = np.random.default_rng(3)
+
+    def value(make):
+        return None if rng.random() < 0.15 else make()
+
+    return [
+        {
+            "user": value(lambda: f"u {int(rng.zipf(1.5)) % 90}"),
+            "unused": "x",
+            "age": value(lambda: int(rng.integers(-5, 90))),
+            "price": value(lambda: float(rng.integers(-80, 800)) / 8),
+            "site": value(lambda: str(rng.choice(["a", "bc", "def"]))),
+            "genres": value(lambda: "|".join(rng.choice(GENRES, rng.integers(1, 6)))),
+            "when": 880_000_000 + i,
+            "rating": float(rng.integers(1, 6)),
+            "w": float(rng.integers(0, 9)) / 4,
+        }
+        for i in range(num_rows)
+    ]
+
+
+def text_schema(kind):
+    if kind.startswith("csv"):
+        return dataclasses.replace(SCHEMA, delimiter=",", quoted=True)
+    return SCHEMA
+
+
+def write(path, rows):
+    """Writes rows as a file of the format that the name says."""
+    kind = path.name.partition(".")[2]
+    opened = gzip.open if kind.endswith(".gz") else open
+    if kind in ("tsv", "csv", "csv.gz"):
+        delimiter = "\t" if kind == "tsv" else ","
+        quoting = csv.QUOTE_NONE if kind == "tsv" else csv.QUOTE_NONNUMERIC
+        with opened(path, "wt", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, delimiter=delimiter, quoting=quoting)
+            writer.writerow(SCHEMA.fields)
+            for i, row in enumerate(rows):
+                missing = ("?" if i % 2 else "",)
+                values = [row[field] for field in SCHEMA.fields]
+                texts = [missing[0] if v is None else v for v in values]
+                writer.writerow([str(t) if kind == "tsv" else t for t in texts])
+    elif kind.startswith("tfrecord"):
+        options = tf.io.TFRecordOptions("GZIP" if kind.endswith(".gz") else "")
+        with tf.io.TFRecordWriter(str(path), options) as file:
+            for row in rows:
+                file.write(example_of(row))
+    else:
+        names = [field for field in reversed(SCHEMA.fields) if field != "unused"]
+        columns = {name: [row[name] for row in rows] for name in names}
+        columns["genres"] = [g and g.split("|") for g in columns["genres"]]
+        pyarrow.parquet.write_table(pyarrow.table(columns), path, row_group_size=77)
+    return path
+
+
+def example_of(row):
+    features = {}
+    for name, value in row.items():
+        if value is None:
+            continue
+        if name == "genres":
+            values = [part.encode() for part in value.split("|")]
+            feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+        elif isinstance(value, str):
+            feature = tf.train.Feature(
+                bytes_list=tf.train.BytesList(value=[value.encode()])
+            )
+        elif isinstance(value, int):
+            feature = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+        else:
+            feature = tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+        features[name] = feature
+    message = tf.train.Example(features=tf.train.Features(feature=features))
+    return message.SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return make_rows()
+
+
+@pytest.fixture(scope="module")
+def files(rows, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rows")
+    return {kind: write(folder / f"rows.{kind}", rows) for kind in FORMATS}
+
+
+@pytest.fixture(scope="module")
+def complete(files):
+    return complete_schema_from(files["tsv"], SCHEMA)
+
+
+def all_of(dataset):
+    batches = list(dataset.as_numpy_iterator())
+    return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
+
+
+def assert_same_bits(received, expected):
+    tf.nest.assert_same_structure(received, expected)
+    for ours, theirs in zip(
+        tf.nest.flatten(received), tf.nest.flatten(expected), strict=True
+    ):
+        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+        assert ours.tobytes() == theirs.tobytes()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_reader_gives_the_same_bits(kind, files, complete, tmp_path):
+    expected = all_of(read_text(files["tsv"], complete, 64))
+    own = dataclasses.replace(
+        complete,
+        delimiter=text_schema(kind).delimiter,
+        quoted=text_schema(kind).quoted,
+    )
+    batches = list(read_rows(files[kind], own, 64).as_numpy_iterator())
+    assert [len(batch.label) for batch in batches] == [64] * 7 + [52]
+    assert_same_bits(all_of(read_rows(files[kind], own, 64)), expected)
+    # And so do the blocks that are made of the file, completed from it alone.
+    incomplete = text_schema(kind)
+    report = convert(files[kind], incomplete, tmp_path / "blocks", rows_per_block=60)
+    assert report.manifest.schema == own
+    assert_same_bits(all_of(read_blocks(tmp_path / "blocks", own, 64)), expected)
+
+
+def test_batches_are_what_plain_python_makes_of_the_rows(rows, files, complete):
+    batch = all_of(read_rows(files["parquet"], complete, 100))
+    age, price = complete.numeric
+    user, site = complete.categorical
+    (genres,) = complete.multivalued
+    hashed = {}
+
+    def bucket(column, text, buckets):
+        key = (column, text, buckets)
+        if key not in hashed:
+            from zlib import crc32
+
+            hashed[key] = int(
+                tf.strings.to_hash_bucket_strong(
+                    text, buckets, [complete.seed, crc32(column.encode())]
+                )
+            )
+        return hashed[key]
+
+    for i, row in enumerate(rows):
+        numeric = batch.features["numeric"][i]
+        if row["age"] is None:
+            assert tuple(numeric[:2]) == (0, 1)
+        else:
+            scaled = (row["age"] - age.mean) / age.standard_deviation
+            assert numeric[0] == np.float32(scaled) and numeric[1] == 0
+        if row["price"] is None:
+            assert tuple(numeric[2:]) == (-1, 1)
+        else:
+            assert numeric[2] == np.float32(np.log1p(np.clip(row["price"], 0, 50)))
+        ids = batch.features["ids"][i]
+        if row["user"] is None:
+            assert ids[0] == 0
+        elif row["user"] in user.vocabulary:
+            assert ids[0] == 5 + user.vocabulary.index(row["user"])
+        else:
+            assert ids[0] == 1 + bucket("user", row["user"], 4)
+        assert ids[1] == (0 if not row["site"] else 1 + bucket("site", row["site"], 49))
+        bins = np.searchsorted(age.bin_boundaries, row["age"] or 0, side="right")
+        assert ids[2] == (0 if row["age"] is None else 1 + bins)
+        cross = 1 + bucket("site_x_age_bin", f"{ids[1]},{ids[2]}", 99)
+        assert ids[3] == (cross if ids[1] or ids[2] else 0)
+        names = row["genres"].split("|")[:3] if row["genres"] else []
+        expected = [2 + genres.vocabulary.index(name) for name in names] or [0]
+        padded = expected + [-1] * (3 - len(expected))
+        assert batch.features["genres"][i].tolist() == padded
+        assert batch.label[i] == (row["rating"] >= 4)
+        assert batch.weight[i] == row["w"]
+    assert complete.num_ids == (5 + len(user.vocabulary), 50, 81, 100)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_format_and_number_of_rows_are_told_by_the_file(kind, files):
+    path = str(files[kind])
+    names = {"ts": "text", "cs": "text", "tf": "examples", "pa": "parquet"}
+    assert format_of([path]) == names[kind[:2]]
+    assert estimate_num_rows([path]) == pytest.approx(NUM_ROWS, rel=0.5)
+    if kind == "parquet":
+        assert estimate_num_rows([path, path]) == 2 * NUM_ROWS
+
+
+def test_files_of_several_formats_are_refused(files, complete):
+    with pytest.raises(ValueError, match=r"parquet: expected text as in .*tsv"):
+        read_rows([files["tsv"], files["parquet"]], complete, 8)
+
+
+@pytest.mark.parametrize("kind", ["tsv", "csv", "tfrecord", "parquet"])
+def test_bad_rows_are_named_counted_and_kept(kind, rows, complete, tmp_path, capfd):
+    bad = [dict(row) for row in rows[:20]]
+    bad[3]["rating"] = None
+    bad[8]["site"] = "UPPER"
+    bad[11]["w"] = -1.0
+    path = write(tmp_path / f"bad.{kind}", bad)
+    own = dataclasses.replace(
+        complete,
+        delimiter=text_schema(kind).delimiter,
+        quoted=text_schema(kind).quoted,
+    )
+    first = 5 if kind in ("tsv", "csv") else 4  # line 1 is the header
+    what = "line" if kind in ("tsv", "csv") else "record" if kind[0] == "t" else "row"
+    with pytest.raises(BadRowError, match=f"{what} {first}: field rating: expected a"):
+        with bad_row_errors():
+            all_of(read_rows(path, own, 7))
+    rejects = tmp_path / "rejects.txt"
+    bad_rows = BadRows(3, rejects)
+    batch = all_of(read_rows(path, own, 7, bad_rows=bad_rows))
+    assert len(batch.label) == 17
+    assert bad_rows.count == 3
+    quoted = capfd.readouterr().err
+    assert "field site: expected a value of another form, received 'UPPER'" in quoted
+    assert "field w: expected a number of 0 or more, received" in quoted
+    kept = rejects.read_text().splitlines()
+    assert len(kept) == 3
+    if kind in ("tfrecord", "parquet"):
+        assert json.loads(kept[1])["site"] == "UPPER"
+    good = [row for i, row in enumerate(bad) if i not in (3, 8, 11)]
+    expected = all_of(read_rows(write(tmp_path / f"good.{kind}", good), own, 7))
+    assert_same_bits(batch, expected)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_file_cut_short_is_an_error_that_names_it(kind, files, complete, tmp_path):
+    content = files[kind].read_bytes()
+    path = tmp_path / f"cut.{kind}"
+    cut = len(content) * 2 // 3
+    if kind in ("tsv", "csv"):  # where a row is seen to be cut: in its first field
+        cut = content.index(b"\n", cut) + 2
+    path.write_bytes(content[:cut])
+    own = dataclasses.replace(
+        complete,
+        delimiter=text_schema(kind).delimiter,
+        quoted=text_schema(kind).quoted,
+    )
+    with pytest.raises(ValueError, match=r"cut\."), row_errors([str(path)]):
+        all_of(read_rows(path, own, 16))
+
+
+def test_integers_and_floats_of_parquet_are_taken_as_the_schema_says(tmp_path):
+    schema = Schema(
+        "a",
+        (Numeric("n", transform="none"),),
+        (Categorical("c", vocabulary=("1", "2")),),
+        time="t",
+    )
+    columns = {
+        "label": pyarrow.array([True, False, True]),
+        "n": pyarrow.array([1.0, None, 3.0]),
+        "c": pyarrow.array([1.0, None, 2.0]),
+        "t": pyarrow.array([0, 1, 2], pyarrow.timestamp("s")),
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    batch = all_of(read_parquet(tmp_path / "a.parquet", schema, 3))
+    assert batch.label.tolist() == [1, 0, 1]
+    assert batch.features["numeric"].tolist() == [[1, 0], [0, 1], [3, 0]]
+    assert batch.features["ids"][:, 0].tolist() == [2, 0, 3]
+    (raw,) = read_raw(tmp_path / "a.parquet", schema).as_numpy_iterator()
+    assert raw["t"].tolist() == [0, 1, 2]
+    codes = pyarrow.array([1, None, 2]).dictionary_encode()
+    columns |= {"c": codes, "n": pyarrow.array([1.5, 2.0, float("inf")])}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "b.parquet")
+    bad_rows = BadRows(2, quote=False)
+    batch = all_of(read_parquet(tmp_path / "b.parquet", schema, 3, bad_rows=bad_rows))
+    assert batch.features["ids"].tolist() == [[0]]
+    assert bad_rows.count == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n": None}, "a.parquet: expected a column n, received none of this name"),
+        ({"n": ["x", "y"]}, "a.parquet, column n: expected numbers, received string"),
+        ({"c": [["x"], ["y"]]}, "a.parquet, column c: expected text, received list"),
+    ],
+)
+def test_columns_of_parquet_that_do_not_fit_are_refused(change, message, tmp_path):
+    schema = Schema("a", (Numeric("n"),), (Categorical("c", 9),))
+    columns = {"label": [0, 1], "n": [1, 2], "c": ["a", "b"], **change}
+    columns = {name: values for name, values in columns.items() if values}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=message):
+        read_parquet(tmp_path / "a.parquet", schema, 3)
+
+
+def test_a_list_with_the_separator_in_a_value_is_an_error(tmp_path):
+    schema = Schema("a", (), (), multivalued=(MultiValued("c", 9),))
+    columns = {"label": [0, 1], "c": [["a"], ["x|y"]]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(BadRowError, match="without the separator"), bad_row_errors():
+        all_of(read_parquet(tmp_path / "a.parquet", schema, 3))
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ({"n": "x"}, "record 1, feature n: expected float32 or int64, received string"),
+        ({"c": 1.5}, "record 1, feature c: expected int64 or string, received float32"),
+        ({"z": 1}, "expected Examples with the columns of schema a, received none"),
+    ],
+)
+def test_examples_that_do_not_fit_are_refused(features, message, tmp_path):
+    schema = Schema("a", (Numeric("n"),), (Categorical("c", 9),))
+    with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecord")) as file:
+        file.write(example_of(features))
+    with pytest.raises(ValueError, match=message):
+        read_examples(tmp_path / "a.tfrecord", schema, 3)
+
+
+def test_records_that_are_no_examples_are_refused(tmp_path):
+    schema = Schema("a", (Numeric("n"),), ())
+    with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecord")) as file:
+        file.write(b"\xff" * 20)
+    with pytest.raises(ValueError, match=r"record 1: expected a tf.train.Example"):
+        read_rows(tmp_path / "a.tfrecord", schema, 3)
+
+
+def test_ids_of_examples_may_be_integers(tmp_path):
+    schema = Schema("a", (), (Categorical("c", vocabulary=("7",)),))
+    with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecord")) as file:
+        for features in ({"c": 7, "label": 1}, {"c": 8, "label": 0}, {"label": 0}):
+            file.write(example_of(features))
+    batch = all_of(read_examples(tmp_path / "a.tfrecord", schema, 3))
+    assert batch.features["ids"][:, 0].tolist() == [2, 1, 0]
+
+
+def test_labels_may_be_texts_and_spaces_may_be_stripped(tmp_path):
+    schema = Schema(
+        "adult",
+        (Numeric("age", transform="none"),),
+        (Categorical("job", vocabulary=("a b",)),),
+        Label("income", positive=(">50K", ">50K.")),
+        fields=("age", "job", "income"),
+        delimiter=",",
+        strip=True,
+        missing="?",
+    )
+    path = tmp_path / "a.data"
+    path.write_text(" 39, a b, <=50K\n50 ,?,>50K \n?, c, >50K.\n1, ,\n")
+    bad_rows = BadRows(1, quote=False)
+    batch = all_of(read_text(path, schema, 9, bad_rows=bad_rows))
+    assert batch.label.tolist() == [0, 1, 1]
+    assert batch.features["ids"][:, 0].tolist() == [2, 0, 1]
+    assert batch.features["numeric"].tolist() == [[39, 0], [50, 0], [0, 1]]
+    columns = {
+        "age": [39, 50, None, 1],
+        "job": ["a b", "?", "c", None],
+        "income": ["<=50K", ">50K", ">50K.", None],
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    bad_rows = BadRows(1, quote=False)
+    same = all_of(read_parquet(tmp_path / "a.parquet", schema, 9, bad_rows=bad_rows))
+    assert_same_bits(same, batch)
+
+
+def test_without_pyarrow_the_command_is_named(files, complete, monkeypatch):
+    import builtins
+
+    original = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.startswith("pyarrow"):
+            raise ImportError(name)
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match=r"pip install 'smelu-tf\[data\]'"):
+        read_parquet(os.fspath(files["parquet"]), complete, 8)
