@@ -20,10 +20,17 @@ class DataConfig:
     Attributes:
         schema: a preset's name (`criteo`) or the path of a schema's JSON file.
         batch_size: rows a batch.
+        epochs: how often the rows are read; more than once takes blocks.
+        shuffle: whether they are read in a random order, another one every epoch;
+            takes blocks.
+        shuffle_seed: of the order.
     """
 
     schema: str = "criteo"
     batch_size: int = 256
+    epochs: int = 1
+    shuffle: bool = False
+    shuffle_seed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +148,7 @@ class TrainConfig:
             _check(False, "optimizer.name", "adam or adagrad", optimizer.name)
         positive_integers = {
             "data.batch_size": self.data.batch_size,
+            "data.epochs": self.data.epochs,
             "eval.batch_size": self.eval.batch_size,
             "train.checkpoint_steps": train.checkpoint_steps,
             "train.steps_per_execution": train.steps_per_execution,
@@ -148,7 +156,11 @@ class TrainConfig:
         }
         for name, value in positive_integers.items():
             _check(value >= 1, name, "an integer of 1 or more", value)
-        _check(train.seed >= 0, "train.seed", "an integer of 0 or more", train.seed)
+        for name, seed in (
+            ("train.seed", train.seed),
+            ("data.shuffle_seed", self.data.shuffle_seed),
+        ):
+            _check(seed >= 0, name, "an integer of 0 or more", seed)
         for name in ("learning_rate", "wide_learning_rate", "adagrad_accumulator"):
             value = getattr(optimizer, name)
             good = math.isfinite(value) and value > 0

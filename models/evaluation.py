@@ -11,13 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from smelu_tf.pipelines import (
-    BadRows,
-    Schema,
-    estimate_num_rows,
-    expand_files,
-    read_rows,
-)
+from smelu_tf.pipelines import Blocks, RowFiles, Schema, open_rows
 from smelu_tf.pipelines.files import reading, replacing
 
 from .checkpoints import load_model
@@ -87,16 +81,14 @@ class ScoringJob:
 
     Attributes:
         scorer: the model.
-        batches: the rows, their features gone through its transform.
-        bad_rows: counts the rows that do not parse.
-        estimated_rows: about how many rows there are.
+        rows: where they are.
+        batches: the rows, their features gone through the scorer's transform.
         model_dir: where the model came from; None for a SavedModel.
     """
 
     scorer: Scorer
+    rows: RowFiles | Blocks
     batches: tf.data.Dataset
-    bad_rows: BadRows
-    estimated_rows: int
     model_dir: Path | None
 
     @classmethod
@@ -108,30 +100,30 @@ class ScoringJob:
         max_bad_rows: int = 0,
         rejects: str | os.PathLike[str] | None = None,
     ) -> ScoringJob:
-        """Opens a model and text files.
+        """Opens a model and its rows.
 
         Args:
             model: a model_dir or a SavedModel.
-            files: paths or glob patterns.
+            files: paths or glob patterns of row files; or, for a model_dir, a folder of
+                blocks of the model's schema.
             batch_size: rows a batch; the last one may have fewer.
             max_bad_rows: how many rows that do not parse are passed over.
             rejects: the file that they are written to.
 
         Raises:
-            ValueError: a missing or empty file, or no model there.
+            ValueError: a missing or empty file, blocks of another schema or for a
+                SavedModel, or no model there.
         """
-        files = expand_files(files)
+        rows = open_rows(files, max_bad_rows, Path(rejects) if rejects else None)
+        is_saved = _is_saved_model(Path(model))
+        if is_saved and isinstance(rows, Blocks):
+            raise ValueError(
+                f"{files}: expected row files for an exported model, which takes raw "
+                "features, received blocks; the model_dir takes them."
+            )
         scorer = Scorer.load(model)
-        bad_rows = BadRows(max_bad_rows, Path(rejects) if rejects else None)
-        batches = read_rows(
-            files,
-            scorer.schema,
-            batch_size,
-            transform=scorer.transform,
-            bad_rows=bad_rows,
-        )
-        model_dir = None if _is_saved_model(Path(model)) else Path(model)
-        return cls(scorer, batches, bad_rows, estimate_num_rows(files), model_dir)
+        batches = rows.batches(scorer.schema, batch_size, transform=scorer.transform)
+        return cls(scorer, rows, batches, None if is_saved else Path(model))
 
 
 class Predictions(NamedTuple):

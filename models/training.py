@@ -1,4 +1,4 @@
-"""Training online: one pass in time order, every batch predicted, then learned."""
+"""Training online: rows in their order, every batch predicted, then learned."""
 
 from __future__ import annotations
 
@@ -11,20 +11,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from smelu_tf.pipelines import (
-    BadRows,
-    Schema,
-    block_errors,
-    complete_schema_from,
-    completion_difference,
-    expand_files,
-    is_blocks,
-    named_schema,
-    read_blocks,
-    read_manifest,
-    read_rows,
-    row_errors,
-)
+from smelu_tf.pipelines import Blocks, Passes, RowFiles, named_schema, open_rows
 from smelu_tf.pipelines.files import writing
 
 from .checkpoints import (
@@ -71,6 +58,7 @@ def train(
     model_dir: str | os.PathLike[str],
     *,
     max_bad_rows: int = 0,
+    data_service: str = "",
     progress: Progress | None = None,
 ) -> TrainResult:
     """Trains a model on rows in their order, and leaves it in model_dir.
@@ -85,6 +73,9 @@ def train(
         model_dir: a new or empty folder, or one of the same run.
         max_bad_rows: how many rows that do not parse are passed over; they are
             written to `rejects.txt` in model_dir.
+        data_service: the address of a `tf.data` service (`grpc://host:port`) whose
+            workers read the blocks. The order is then not kept: a run that goes on may
+            miss or repeat rows that were under way when it stopped.
         progress: see `Progress`.
 
     Raises:
@@ -99,17 +90,13 @@ def train(
     """
     config.validate()
     model_dir = Path(model_dir)
-    schema = named_schema(config.data.schema)
-    if is_blocks(files):
-        rows: _Blocks | _RowFiles = _Blocks(os.fspath(files), schema)  # type: ignore[arg-type]
-    else:
-        rows = _RowFiles(expand_files(files), schema, max_bad_rows, model_dir)
+    rows = open_rows(files, max_bad_rows, model_dir / "rejects.txt")
     with rows.errors():
-        schema = rows.complete_schema()
+        schema = rows.complete(named_schema(config.data.schema))
         model = WideDeep(schema, config.model, config.train.seed)
         is_new = open_model_dir(model_dir, config, schema)
         try:
-            result = _run(model, rows, config, model_dir, progress)
+            result = _run(model, rows, config, model_dir, data_service, progress)
         except BaseException:
             if is_new and not any(model_dir.glob("checkpoints/*.index")):
                 discard(model_dir)
@@ -119,74 +106,12 @@ def train(
     return result
 
 
-class _RowFiles:
-    """Rows of files, those that do not parse passed over up to a number."""
-
-    def __init__(
-        self, files: list[str], schema: Schema, max_bad_rows: int, model_dir: Path
-    ) -> None:
-        self._files = files
-        self._schema = schema
-        self._max_bad_rows = max_bad_rows
-        self._bad_rows = BadRows(max_bad_rows, model_dir / "rejects.txt")
-
-    def complete_schema(self) -> Schema:
-        """The schema, completed on the rows."""
-        return complete_schema_from(self._files, self._schema, self._max_bad_rows)
-
-    def after(self, steps: int, batch_size: int, model: WideDeep) -> tf.data.Dataset:
-        """The batches behind those of so many steps."""
-        batches = read_rows(
-            self._files,
-            model.schema,
-            batch_size,
-            transform=model.transform,
-            bad_rows=self._bad_rows,
-        )
-        return batches.skip(steps)
-
-    def num_bad(self) -> int:
-        """The rows passed over."""
-        return self._bad_rows.count
-
-    def errors(self) -> contextlib.AbstractContextManager[None]:
-        """Names the row that an error of TensorFlow's is about."""
-        return row_errors(self._files)
-
-
-class _Blocks:
-    """Rows of a folder of blocks, with its methods as `_RowFiles` has them."""
-
-    def __init__(self, folder: str, schema: Schema) -> None:
-        self._folder = folder
-        self._manifest = read_manifest(folder)
-        difference = completion_difference(self._manifest.schema, schema)
-        if difference:
-            raise ValueError(
-                f"{folder}: expected blocks of the schema {schema.name}, received "
-                f"blocks of {self._manifest.schema.name}, which differs in "
-                f"{difference}."
-            )
-
-    def complete_schema(self) -> Schema:
-        return self._manifest.schema
-
-    def after(self, steps: int, batch_size: int, model: WideDeep) -> tf.data.Dataset:
-        start = min(steps * batch_size, self._manifest.num_rows)
-        return read_blocks(self._folder, model.schema, batch_size, start=start)
-
-    def num_bad(self) -> int:
-        return 0
-
-    def errors(self) -> contextlib.AbstractContextManager[None]:
-        return block_errors(self._folder)
-
-
 def _run(
     model: WideDeep,
-    rows: _RowFiles | _Blocks,
+    rows: RowFiles | Blocks,
     config: TrainConfig,
     model_dir: Path,
+    data_service: str,
     progress: Progress | None,
 ) -> TrainResult:
     """Trains on what is left of the rows, with checkpoints and progress."""
@@ -216,7 +141,18 @@ def _run(
     restore(checkpoint, model_dir)
     was_finished = bool(finished)
     train_steps = model.make_train_function()
-    iterator = iter(rows.after(int(steps), config.data.batch_size, model))
+    batches = rows.batches(
+        model.schema,
+        config.data.batch_size,
+        transform=model.transform,
+        first=int(steps),
+        passes=Passes(
+            config.data.epochs,
+            config.data.shuffle_seed if config.data.shuffle else None,
+            data_service,
+        ),
+    )
+    iterator = iter(batches)
     seen = int(metrics.num_examples)
     start, first_row, next_report = time.monotonic(), seen, seen
     with writing(model_dir / "tensorboard"):
@@ -227,7 +163,7 @@ def _run(
                 train_steps(iterator)
             except tf.errors.OutOfRangeError:
                 finished.assign(True)
-                num_bad_rows.assign(rows.num_bad())
+                num_bad_rows.assign(rows.num_bad_rows)
             seen = int(metrics.num_examples)
             if finished or seen >= next_report:
                 next_report = seen + _REPORT_ROWS

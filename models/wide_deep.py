@@ -82,15 +82,16 @@ class Wide(tf_keras.layers.Layer):
 
     def call(self, features: Features) -> tf.Tensor:
         """The wide part's logit."""
-        logit = self.bias
+        parts = []
         if self.numeric is not None:
-            logit = logit + self.numeric(features["numeric"])
+            parts.append(self.numeric(features["numeric"]))
         if self.ids is not None:
             own = features["ids"]
             several = [features[name] for name in self._several]
             ids = tf.concat([own, *self._cross_ids(own), *several], axis=1)
-            logit = logit + tf.reduce_sum(self.ids(ids), axis=1)
-        return logit
+            parts.append(tf.reduce_sum(self.ids(ids), axis=1))
+        # TensorFlow's graphs may add up `a + b + c` in another order, but not these.
+        return tf.add_n(parts) + self.bias
 
     def _cross_ids(self, ids: tf.Tensor) -> list[tf.Tensor]:
         crossed = []

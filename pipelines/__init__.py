@@ -1,6 +1,7 @@
 """Raw logs to `tf.data` batches: schemas, the transform, readers, a generator."""
 
 from .bad_rows import BadRowError, BadRows, bad_row_errors
+from .batching import for_worker, with_last_batch
 from .block_format import Manifest, read_manifest
 from .blocks import (
     BlockWriter,
@@ -15,13 +16,18 @@ from .conversion import ConversionReport, convert
 from .examples import read_examples
 from .files import expand_files
 from .generator import GeneratorReport, generate
+from .order import Shuffle
 from .parquet import read_parquet
 from .presets import CRITEO, SCHEMAS, named_schema
 from .schema import Categorical, Cross, Label, MultiValued, Numeric, Schema
 from .sources import (
+    Blocks,
+    Passes,
+    RowFiles,
     complete_schema_from,
     estimate_num_rows,
     format_of,
+    open_rows,
     read_raw,
     read_rows,
     row_errors,
@@ -36,6 +42,7 @@ __all__ = [
     "BadRows",
     "Batch",
     "BlockWriter",
+    "Blocks",
     "Categorical",
     "ConversionReport",
     "Cross",
@@ -44,7 +51,10 @@ __all__ = [
     "Manifest",
     "MultiValued",
     "Numeric",
+    "Passes",
+    "RowFiles",
     "Schema",
+    "Shuffle",
     "Transform",
     "bad_row_errors",
     "block_errors",
@@ -54,10 +64,12 @@ __all__ = [
     "convert",
     "estimate_num_rows",
     "expand_files",
+    "for_worker",
     "format_of",
     "generate",
     "is_blocks",
     "named_schema",
+    "open_rows",
     "parse_unlabelled",
     "raw_columns",
     "read_blocks",
@@ -70,5 +82,6 @@ __all__ = [
     "read_text",
     "row_errors",
     "verify_blocks",
+    "with_last_batch",
     "write_blocks",
 ]

@@ -87,6 +87,11 @@ class Manifest:
     shards: tuple[Shard, ...]
     statistics: Statistics
 
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of all shards."""
+        return -(-self.num_rows // self.rows_per_block)
+
     def to_json(self) -> bytes:
         """The text of the manifest's file: its last line is the others' checksum."""
         values = {"version": VERSION, **dataclasses.asdict(self)}

@@ -12,8 +12,9 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -35,6 +36,7 @@ from .block_format import (
 )
 from .block_statistics import Tally
 from .files import reading, replacing, writing
+from .order import BlockRange, Shuffle, shard_ranges, shuffled_ranges, shuffled_windows
 from .schema import Schema
 from .transform import Batch
 
@@ -172,7 +174,13 @@ class BlockWriter:
             return False
         num_rows = num_blocks * self._manifest.rows_per_block
         longer = self._with_shard(path, num_blocks, num_rows)
-        blocks = _read(self._folder, longer, first, first + num_blocks)
+        blocks = _read(
+            self._folder,
+            longer,
+            shard_ranges(first + num_blocks, num_blocks, num_blocks),
+            first * longer.rows_per_block,
+            longer.num_rows,
+        )
         try:
             for _ in blocks:  # all of them, before one is counted
                 pass
@@ -229,7 +237,7 @@ def write_blocks(
     return writer.write(batches)
 
 
-def is_blocks(path: str | os.PathLike[str] | Sequence[str]) -> bool:
+def is_blocks(path: Any) -> bool:
     """Whether a path is a folder of blocks that is complete; a list of files is not."""
     return isinstance(path, str | os.PathLike) and (Path(path) / MANIFEST).is_file()
 
@@ -241,18 +249,26 @@ def read_blocks(
     *,
     start: int = 0,
     stop: int | None = None,
+    shuffle: Shuffle | None = None,
+    data_service: str = "",
 ) -> tf.data.Dataset:
-    """Reads rows of a data set of blocks into batches, in order.
+    """Reads rows of a data set of blocks into batches, in order or shuffled.
 
     Fastest where `batch_size` is the data set's `rows_per_block` and `start` a
-    multiple of it. What lies before `start` is not read.
+    multiple of it. What lies before `start` is not read, of a shuffled order all but
+    what shares a window with it.
 
     Args:
         folder: the data set.
         schema: what the rows are to follow; by default the data set's own.
         batch_size: rows a batch; the last one may have fewer.
-        start: the number of the first row, from 0.
+        start: the number of the first row, from 0, in the order that is read.
         stop: one past the number of the last row; by default all are read.
+        shuffle: a random order; by default rows come as they were written.
+        data_service: the address of a `tf.data` service's dispatcher
+            (`grpc://host:port`), whose workers read and decode, and which must see the
+            folder. Each row comes once as long as no worker fails; the order is no
+            longer kept, and with it what `start` means.
 
     Returns:
         A dataset of `Batch`, as `read_text` gives it, bit for bit. A damaged block is
@@ -260,8 +276,9 @@ def read_blocks(
 
     Raises:
         ValueError: another schema, a manifest that is damaged or of an unknown version,
-            a shard that is absent or has another size, a batch size below 1, or not
-            0 <= start <= stop <= rows of the data set.
+            a shard that is absent or has another size, a batch size below 1, not
+            0 <= start <= stop <= rows of the data set, or a `stop` before the last row
+            of a shuffled order.
 
     Example:
         >>> dataset = read_blocks("blocks", schema, start=step * 4096)
@@ -279,14 +296,31 @@ def read_blocks(
             f"received start={start}, stop={stop}."
         )
     size = manifest.rows_per_block
-    first, last = start // size, -(-stop // size)
-
-    def inside(index: tf.Tensor, batch: Batch) -> Batch:
-        begin, end = tf.maximum(start - index * size, 0), stop - index * size
-        return tf.nest.map_structure(lambda values: values[begin:end], batch)
-
-    batches = _read(folder, manifest, first, last, then=inside)
-    if start % size or batch_size != size:
+    if shuffle is None:
+        ranges = shard_ranges(
+            manifest.num_blocks, manifest.blocks_per_shard, manifest.blocks_per_shard
+        )
+        first_row = start
+    else:
+        if stop < manifest.num_rows:
+            raise ValueError(
+                f"{folder}: expected stop={manifest.num_rows}, all rows, of a shuffled "
+                f"order, received stop={stop}."
+            )
+        ranges = shuffled_ranges(
+            shuffle,
+            manifest.num_blocks,
+            manifest.blocks_per_shard,
+            manifest.rows_per_block,
+        )
+        first_row = start - start % shuffle.window
+    batches = _read(folder, manifest, ranges, first_row, stop, data_service)
+    if shuffle is not None:
+        batches = shuffled_windows(
+            batches, shuffle, start // shuffle.window, start % shuffle.window
+        )
+    is_whole = shuffle is None and not data_service and batch_size == size
+    if not is_whole or start % size:
         batches = batches.rebatch(batch_size)
     return batches.prefetch(4)
 
@@ -346,27 +380,60 @@ def verify_blocks(folder: str | os.PathLike[str]) -> Manifest:
 def _read(
     folder: str | os.PathLike[str],
     manifest: Manifest,
-    first: int,
-    last: int,
-    then: Callable[[tf.Tensor, Batch], Batch] = lambda _, batch: batch,
+    ranges: Sequence[BlockRange],
+    start: int,
+    stop: int,
+    data_service: str = "",
 ) -> tf.data.Dataset:
-    """The blocks first … last - 1, each as `then(index, batch)`."""
+    """Rows start … stop - 1 of the blocks of ranges, a block a batch.
+
+    Rows are counted in the order of the ranges, which hold all blocks.
+    """
     paths = tf.constant(_paths(folder, manifest), tf.string)
-    shard, skipped = divmod(first, manifest.blocks_per_shard)
+    size = manifest.rows_per_block
+    first = np.array([blocks.first for blocks in ranges], np.int64)
+    count = np.array([blocks.num_blocks for blocks in ranges], np.int64)
+    rows = np.minimum((first + count) * size, manifest.num_rows) - first * size
+    # The numbers of the ranges' first rows; a range may begin before `start`.
+    begins = np.cumsum([0, *rows[:-1]])
+    used = (begins < stop) & (begins + rows > start) & (start < stop)
+    skipped = np.maximum(start - begins, 0) // size
+    first, count, begins = first + skipped, count - skipped, begins + skipped * size
+    count = np.minimum(count, -(-(stop - begins) // size))
 
-    def to_batch(index: tf.Tensor, record: tf.Tensor) -> Batch:
-        size = manifest.rows_per_block
+    def records_of(
+        first: tf.Tensor, count: tf.Tensor, begin: tf.Tensor
+    ) -> tf.data.Dataset:
+        shard = first // manifest.blocks_per_shard
+        skipped = first - shard * manifest.blocks_per_shard
+        # Skipping a record seeks to the next one: its bytes are not read.
+        records = tf.data.TFRecordDataset(paths[shard]).skip(skipped).take(count)
+        places = tf.data.Dataset.range(count).map(
+            lambda i: (paths[shard], first + i, begin + i * size)
+        )
+        numbered = tf.data.Dataset.zip(places, records)
+        # A shard that ends early between two records is an error as well.
+        return numbered.apply(tf.data.experimental.assert_cardinality(count))
+
+    def to_batch(place: tuple[tf.Tensor, ...], record: tf.Tensor) -> Batch:
+        path, index, begin = place
         num_rows = tf.minimum(manifest.num_rows - index * size, size)
-        path = paths[index // manifest.blocks_per_shard]
         record = checked(record, num_rows, index, path, manifest)
-        return then(index, decode(record, num_rows, manifest))
+        batch = decode(record, num_rows, manifest)
+        inside = slice(tf.maximum(start - begin, 0), stop - begin)
+        return tf.nest.map_structure(lambda values: values[inside], batch)
 
-    # Skipping a record seeks to the next one: its bytes are not read.
-    records = tf.data.TFRecordDataset(paths[shard:]).skip(skipped)
-    numbered = tf.data.Dataset.zip(tf.data.Dataset.range(first, last), records)
-    # A shard that ends early between two records is an error as well.
-    whole = numbered.apply(tf.data.experimental.assert_cardinality(last - first))
-    return whole.map(to_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    sources = tuple(array[used] for array in (first, count, begins))
+    batches = (
+        tf.data.Dataset.from_tensor_slices(sources)
+        .flat_map(records_of)
+        .map(to_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    )
+    if data_service:
+        policy = tf.data.experimental.service.ShardingPolicy.DYNAMIC
+        service = tf.data.experimental.service.distribute(policy, data_service)
+        batches = batches.apply(service)
+    return batches
 
 
 def _shard_name(number: int) -> str:

@@ -11,10 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from .bad_rows import BadRows
+from .batching import batched
 from .files import compression_of, expand_files, is_compressed, reading
 from .raw_rows import RawColumns, raw_specs, without_bad_rows
 from .schema import Schema
-from .transform import batched, to_batch
+from .transform import to_batch
 
 Kind = Literal["int64", "float32", "string"]
 

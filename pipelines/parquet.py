@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from .bad_rows import BadRowError, BadRows
+from .batching import batched
 from .files import expand_files
 from .raw_rows import RawColumns, raw_specs, without_bad_rows
 from .schema import MultiValued, Schema
-from .transform import batched, text_values, to_batch
+from .transform import text_values, to_batch
 
 _CHUNK = 8192  # rows that are converted at once
 

@@ -1,4 +1,4 @@
-"""Rows wherever they are: one reader for every format of row files."""
+"""Rows wherever they are: files of any format, or a folder of blocks."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import dataclasses
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from .bad_rows import BadRows, bad_row_errors
-from .completion import complete_schema
+from .batching import batched
+from .block_format import read_manifest
+from .blocks import block_errors, is_blocks, read_blocks
+from .completion import complete_schema, completion_difference
 from .examples import check_records, estimate_num_examples, read_raw_examples
 from .files import expand_files, head_of
+from .order import Shuffle
 from .parquet import count_parquet_rows, read_raw_parquet
 from .schema import Schema
 from .text import estimate_num_lines, read_raw_text
-from .transform import batched, to_batch
+from .transform import to_batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,3 +171,178 @@ def _sniffed(path: str) -> str:
     if len(head) >= 16 and head[4:8] == bytes(4) and struct.unpack("<I", head[:4])[0]:
         return "examples"
     return "text"
+
+
+@dataclasses.dataclass(frozen=True)
+class Passes:
+    """How often rows are read, in which order, and by whom.
+
+    Attributes:
+        epochs: how often.
+        shuffle_seed: of a random order, another one every epoch; None: as they are.
+        data_service: the address of a `tf.data` service that reads; see `read_blocks`.
+    """
+
+    epochs: int = 1
+    shuffle_seed: int | None = None
+    data_service: str = ""
+
+
+class RowFiles:
+    """Rows of files, those that do not parse passed over up to a number.
+
+    Args:
+        files: paths or glob patterns, as `read_rows` takes them.
+        max_bad_rows: how many rows that do not parse are passed over.
+        rejects: the file that they are written to.
+
+    Raises:
+        ValueError: a missing or empty file.
+    """
+
+    def __init__(
+        self,
+        files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        max_bad_rows: int = 0,
+        rejects: Path | None = None,
+    ) -> None:
+        self._files = expand_files(files)
+        self._max_bad_rows = max_bad_rows
+        self._bad_rows = BadRows(max_bad_rows, rejects)
+
+    @property
+    def num_bad_rows(self) -> int:
+        """Rows passed over so far."""
+        return self._bad_rows.count
+
+    def estimated_rows(self) -> int:
+        """About how many rows there are."""
+        return estimate_num_rows(self._files)
+
+    def complete(self, schema: Schema) -> Schema:
+        """The schema, completed on the rows."""
+        return complete_schema_from(self._files, schema, self._max_bad_rows)
+
+    def batches(
+        self,
+        schema: Schema,
+        batch_size: int,
+        *,
+        transform: Callable[[dict[str, tf.Tensor]], Any] | None = None,
+        first: int = 0,
+        passes: Passes | None = None,
+    ) -> tf.data.Dataset:
+        """The batches from number `first` on.
+
+        Args:
+            schema: a complete schema.
+            batch_size: rows a batch.
+            transform: what makes features of raw columns.
+            first: how many batches are left out.
+            passes: how often and in which order.
+
+        Raises:
+            ValueError: more than one pass in order is asked for: that takes blocks.
+        """
+        if passes not in (None, Passes()):
+            raise ValueError(
+                f"{self._files[0]}: expected a folder of blocks (scripts/convert.py) "
+                "to read several times, shuffled or by a data service, received row "
+                "files."
+            )
+        batches = read_rows(
+            self._files,
+            schema,
+            batch_size,
+            transform=transform,
+            bad_rows=self._bad_rows,
+        )
+        return batches.skip(first)
+
+    def errors(self) -> contextlib.AbstractContextManager[None]:
+        """Names the row that an error of TensorFlow's is about."""
+        return row_errors(self._files)
+
+
+class Blocks:
+    """Rows of a folder of blocks, with the methods of `RowFiles`.
+
+    Args:
+        folder: the data set.
+    """
+
+    num_bad_rows = 0
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = os.fspath(folder)
+        self._manifest = read_manifest(folder)
+
+    def estimated_rows(self) -> int:
+        """How many rows there are."""
+        return self._manifest.num_rows
+
+    def complete(self, schema: Schema) -> Schema:
+        """The blocks' schema; a ValueError if it is no completion of the other."""
+        own = self._manifest.schema
+        difference = completion_difference(own, schema)
+        if difference:
+            raise ValueError(
+                f"{self._folder}: expected blocks of the schema {schema.name}, "
+                f"received blocks of {own.name}, which differs in {difference}."
+            )
+        return own
+
+    def batches(
+        self,
+        schema: Schema,
+        batch_size: int,
+        *,
+        transform: Callable[[dict[str, tf.Tensor]], Any] | None = None,
+        first: int = 0,
+        passes: Passes | None = None,
+    ) -> tf.data.Dataset:
+        """The batches from number `first` on; blocks need no transform."""
+        passes = passes or Passes()
+        num_rows = self._manifest.num_rows
+        begun, first = divmod(first, -(-num_rows // batch_size))
+
+        def one_pass(epoch: int, start: int) -> tf.data.Dataset:
+            seed = passes.shuffle_seed
+            return read_blocks(
+                self._folder,
+                schema,
+                batch_size,
+                start=start,
+                shuffle=None if seed is None else Shuffle(seed, epoch),
+                data_service=passes.data_service,
+            )
+
+        is_over = begun >= passes.epochs
+        batches = one_pass(begun, num_rows if is_over else first * batch_size)
+        for epoch in range(begun + 1, passes.epochs):
+            batches = batches.concatenate(one_pass(epoch, start=0))
+        return batches
+
+    def errors(self) -> contextlib.AbstractContextManager[None]:
+        """Names the block that an error of TensorFlow's is about."""
+        return block_errors(self._folder)
+
+
+def open_rows(
+    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    max_bad_rows: int = 0,
+    rejects: Path | None = None,
+) -> RowFiles | Blocks:
+    """The rows of a folder of blocks or of files.
+
+    Args:
+        data: the folder, or paths or glob patterns of files.
+        max_bad_rows: how many rows of files that do not parse are passed over.
+        rejects: the file that they are written to.
+
+    Raises:
+        ValueError: a missing or empty file, or blocks with a damaged manifest.
+    """
+    if is_blocks(data):
+        return Blocks(data)  # type: ignore[arg-type]
+    return RowFiles(data, max_bad_rows, rejects)

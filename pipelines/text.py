@@ -20,9 +20,10 @@ import numpy as np
 import tensorflow as tf
 
 from .bad_rows import BadRowError, BadRows
+from .batching import batched
 from .files import compression_of, expand_files, head_of, is_compressed, reason_of
 from .schema import Schema
-from .transform import batched, to_batch
+from .transform import to_batch
 
 _CHUNK = 1 << 20  # bytes that are parsed at once, whatever the batch size
 _NAN = np.float64(math.nan)

@@ -202,17 +202,6 @@ def to_batch(
     )
 
 
-def batched(chunks: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    """Batches of so many rows out of batches of any sizes; the last may have fewer.
-
-    Raises:
-        ValueError: a batch size below 1.
-    """
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected 1 or more, received {batch_size}.")
-    return chunks.rebatch(batch_size).prefetch(4)
-
-
 def raw_columns(data: Mapping[str, Any], schema: Schema) -> dict[str, np.ndarray]:
     """The raw columns of a dict of arrays or a DataFrame.
 
@@ -374,7 +363,8 @@ def _per_column(columns: tf.Tensor, numeric: tuple[Numeric, ...]) -> tf.Tensor:
     if any(column.standardize for column in numeric):
         mean = np.array([column.mean or 0.0 for column in numeric])
         deviation = np.array([column.standard_deviation or 1.0 for column in numeric])
-        columns = (columns - mean) / deviation
+        # Not a division, which TensorFlow's graphs may turn into this, bits and all.
+        columns = (columns - mean) * (1.0 / deviation)
     return columns
 
 

@@ -127,7 +127,7 @@ def define_config(default: str = "criteo_small") -> Any:
 
 
 def define_scoring_flags() -> Callable[[], Any]:
-    """Defines the flags of the scripts that score text files with a model.
+    """Defines the flags of the scripts that score rows with a model.
 
     Returns:
         A function that opens both once the flags are parsed: a `models.ScoringJob`.
@@ -136,7 +136,10 @@ def define_scoring_flags() -> Callable[[], Any]:
         "model", "demo/model", "A model_dir, or a version of an exported SavedModel."
     )
     data = flags.DEFINE_string(
-        "data", "demo/data/day_6.tsv", "Text files; globs, with commas between several."
+        "data",
+        "demo/data/day_6.tsv",
+        "Text, Parquet or TFRecord files; globs, with commas between several. For a "
+        "model_dir also a folder of blocks.",
     )
     batch_size = flags.DEFINE_integer(
         "batch_size", 4096, "Rows scored at once.", lower_bound=1
@@ -201,7 +204,7 @@ class ProgressLine:
         """Shows that so many are done."""
         now = time.monotonic()
         if self._first is None:
-            self._first = done
+            self._first, self._start = done, now
         rate = (done - self._first) / max(now - self._start, 1e-9)
         self._text = f"{self._what}: {done:,} {self._unit}"
         if rate >= 1:

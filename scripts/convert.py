@@ -1,8 +1,9 @@
-"""Converts text files to blocks: finished batches that training reads much faster.
+"""Converts row files to blocks: finished batches that training reads much faster.
 
-The rows stay in the order of files and lines. Vocabularies that are not counted yet
-are counted in a first pass. The same command again goes on where a stopped one was,
-and ends with the same bytes. docs/blocks.md says what the folder holds.
+Text (plain or .gz), Parquet and TFRecord files of tf.train.Examples are read. The rows
+stay in their order. A schema that leaves something to be learned from the rows,
+vocabularies say, takes a first pass. The same command again goes on where a stopped one
+was, and ends with the same bytes. docs/blocks.md says what the folder holds.
 
     python scripts/convert.py --data='demo/data/day_[0-5].tsv' --output_dir=demo/blocks
 """
@@ -14,7 +15,7 @@ import command_line
 _DATA = flags.DEFINE_string(
     "data",
     "demo/data/day_[0-5].tsv",
-    "Text files in time order, plain or .gz; globs, with commas between several.",
+    "Files in time order: text, Parquet or TFRecord; globs, with commas between them.",
 )
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", "demo/blocks", "A new folder, or one of the same conversion."
@@ -50,14 +51,20 @@ def main() -> None:
     )
 
     files = expand_files(_DATA.value)
-    with command_line.ProgressLine("convert", estimate_num_rows(files)) as progress:
+    schema = named_schema(_SCHEMA.value)
+    num_rows = estimate_num_rows(files)
+    with (
+        command_line.ProgressLine("count", num_rows) as counting,
+        command_line.ProgressLine("convert", num_rows) as progress,
+    ):
         report = convert(
             files,
-            named_schema(_SCHEMA.value),
+            schema,
             _OUTPUT_DIR.value,
             rows_per_block=_ROWS_PER_BLOCK.value,
             blocks_per_shard=_BLOCKS_PER_SHARD.value,
             max_bad_rows=_MAX_BAD_ROWS.value,
+            counting=counting,
             progress=progress,
         )
     manifest = report.manifest

@@ -16,13 +16,13 @@ _JSON = flags.DEFINE_bool("json", False, "Print the figures as JSON.")
 
 def main() -> None:
     from smelu_tf.models import evaluate, update_metrics
-    from smelu_tf.pipelines import bad_row_errors
 
     job = _open_job()
-    with command_line.ProgressLine("evaluate", job.estimated_rows) as progress:
-        with bad_row_errors():
+    num_rows = job.rows.estimated_rows()
+    with command_line.ProgressLine("evaluate", num_rows) as progress:
+        with job.rows.errors():
             figures = evaluate(job.scorer, job.batches, progress)
-    figures["num_bad_rows"] = job.bad_rows.count
+    figures["num_bad_rows"] = job.rows.num_bad_rows
     command_line.show_figures(figures, _JSON.value)
     if job.model_dir is not None:
         update_metrics(job.model_dir, evaluation=figures)

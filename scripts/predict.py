@@ -18,11 +18,11 @@ _OUTPUT = flags.DEFINE_string(
 
 def main() -> None:
     from smelu_tf.models import predict, write_predictions
-    from smelu_tf.pipelines import bad_row_errors
 
     job = _open_job()
-    with command_line.ProgressLine("predict", job.estimated_rows) as progress:
-        with bad_row_errors():
+    estimate = job.rows.estimated_rows()
+    with command_line.ProgressLine("predict", estimate) as progress:
+        with job.rows.errors():
             predictions = predict(job.scorer, job.batches)
             num_rows = write_predictions(_OUTPUT.value, predictions, progress)
     print(f"{num_rows:,} predictions in {_OUTPUT.value}")

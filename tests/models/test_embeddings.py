@@ -25,8 +25,27 @@ def test_the_gradient_holds_the_looked_up_rows_only():
     assert sorted(gradient.indices.numpy().ravel().tolist()) == [3, 107]
 
 
+def test_a_column_of_several_values_is_the_sum_of_its_rows():
+    layer = StackedEmbedding((3, 5), 4, "normal", num_values=(1, 3))
+    got = layer(np.array([[2, 4, 0, -1], [0, 1, -1, -1]], np.int32)).numpy()
+    table = layer.table.numpy()
+    expected = [[table[2], table[3 + 4] + table[3]], [table[0], table[3 + 1]]]
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_padding_moves_no_row():
+    layer = StackedEmbedding((3, 5), 2, "normal", num_values=(1, 3))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(tf.constant([[2, 4, -1, -1]])) ** 2)
+    gradient = tf.convert_to_tensor(tape.gradient(loss, layer.table))
+    moved = np.flatnonzero(np.any(gradient.numpy() != 0, axis=1))
+    assert moved.tolist() == [2, 7]
+
+
 def test_config_round_trip():
-    layer = StackedEmbedding((3, 5), dim=4, initializer="normal", name="ids")
+    layer = StackedEmbedding(
+        (3, 5), 4, initializer="normal", num_values=(1, 2), name="ids"
+    )
     again = StackedEmbedding.from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
 

@@ -152,10 +152,51 @@ def test_a_run_on_blocks_goes_on_without_reading_what_it_has_learned(
         starts.append(start)
         return read_blocks(*args, start=start, **kwargs)
 
-    monkeypatch.setattr(training_module, "read_blocks", read)
+    monkeypatch.setattr("smelu_tf.pipelines.sources.read_blocks", read)
     result = train(SMALL, blocks, tmp_path / "model")
     assert starts[0] > 8000
     assert result.progressive == trained[0].progressive
+
+
+SHUFFLED = dataclasses.replace(
+    SMALL, data=dataclasses.replace(SMALL.data, epochs=2, shuffle=True, shuffle_seed=3)
+)
+
+
+def test_shuffled_epochs_end_with_the_same_bits_wherever_they_stop(blocks, tmp_path):
+    whole = train(SHUFFLED, blocks, tmp_path / "whole")
+    assert whole.progressive["num_examples"] == 2 * 18_000
+    for stop_at in (10_000, 25_000):
+
+        def stop(rows, log_loss, stop_at=stop_at):
+            if rows > stop_at:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train(SHUFFLED, blocks, tmp_path / "stopped", progress=stop)
+    again = train(SHUFFLED, blocks, tmp_path / "stopped")
+    assert again.progressive == whole.progressive
+    for a, b in zip(again.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    other = dataclasses.replace(SHUFFLED.data, shuffle_seed=4)
+    other = train(dataclasses.replace(SHUFFLED, data=other), blocks, tmp_path / "other")
+    assert other.progressive["log_loss"] != whole.progressive["log_loss"]
+
+
+def test_what_takes_blocks_is_refused_of_text(criteo_dir, tmp_path):
+    with pytest.raises(ValueError, match=r"expected a folder of blocks .* row files"):
+        train(SHUFFLED, criteo_dir / "day_0.tsv", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_blocks_evaluate_like_their_text(trained, blocks, criteo_dir):
+    _, model_dir = trained
+    figures = []
+    for data in (blocks, criteo_dir / "day_[0-5].tsv"):
+        job = ScoringJob.open(model_dir, data, batch_size=1000)
+        with job.rows.errors():
+            figures.append(evaluate(job.scorer, job.batches))
+    assert figures[0] == figures[1]
 
 
 def test_blocks_that_are_others_or_damaged_are_refused(blocks, tmp_path):

@@ -1,0 +1,104 @@
+"""Batches of one size, the last one of a pass, and each worker's part of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import tensorflow as tf
+
+from .transform import Batch
+
+LastBatch = Literal["keep", "pad", "drop"]
+
+
+def batched(chunks: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    """Batches of so many rows out of batches of any sizes; the last may have fewer.
+
+    Raises:
+        ValueError: a batch size below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size: expected 1 or more, received {batch_size}.")
+    return chunks.rebatch(batch_size).prefetch(4)
+
+
+def with_last_batch(
+    batches: tf.data.Dataset, batch_size: int, last_batch: LastBatch
+) -> tf.data.Dataset:
+    """Says what becomes of a last batch that is not full.
+
+    Args:
+        batches: a dataset of `Batch`, all of `batch_size` rows but the last one.
+        batch_size: rows a batch.
+        last_batch: `keep`: it has fewer rows. `pad`: rows of weight 0 fill it up, which
+            count in no loss and no figure. `drop`: it is left out, with its rows. With
+            `pad` and `drop` all batches have the static shape (batch_size, …).
+
+    Raises:
+        ValueError: `last_batch` is none of these.
+
+    Example:
+        >>> batches = read_rows("day_6.tsv", schema, 4096)
+        >>> batches = with_last_batch(batches, 4096, "pad")
+    """
+    if last_batch == "keep":
+        return batches
+    if last_batch not in ("pad", "drop"):
+        raise ValueError(
+            f"last_batch: expected keep, pad or drop, received {last_batch!r}."
+        )
+
+    def padded(batch: Batch) -> Batch:
+        missing = batch_size - tf.shape(batch.label)[0]
+
+        def fill(values: tf.Tensor) -> tf.Tensor:
+            widths = [[0, missing], *([0, 0] for _ in values.shape[1:])]
+            return tf.pad(values, widths)
+
+        return tf.nest.map_structure(fill, batch)
+
+    def whole(batch: Batch) -> Batch:
+        return tf.nest.map_structure(
+            lambda values: tf.ensure_shape(values, [batch_size, *values.shape[1:]]),
+            batch,
+        )
+
+    if last_batch == "pad":
+        return batches.map(padded, deterministic=True).map(whole)
+    return batches.filter(lambda batch: tf.shape(batch.label)[0] == batch_size).map(
+        whole
+    )
+
+
+def for_worker(
+    batches: tf.data.Dataset, worker: int, num_workers: int
+) -> tf.data.Dataset:
+    """One worker's rows: its part of every batch.
+
+    The batches are those of all workers together, so that position and loss curve do
+    not depend on their number; every worker has as many batches as the others, of
+    which some may be empty. Turn off `tf.distribute`'s own sharding
+    (`tf.data.experimental.AutoShardPolicy.OFF`).
+
+    Args:
+        batches: a dataset of `Batch`.
+        worker: which one, from 0.
+        num_workers: how many there are.
+
+    Raises:
+        ValueError: not 0 <= worker < num_workers.
+    """
+    if not 0 <= worker < num_workers:
+        raise ValueError(
+            f"worker: expected 0 <= worker < num_workers, received worker {worker} "
+            f"of {num_workers}."
+        )
+    if num_workers == 1:
+        return batches
+
+    def part(batch: Batch) -> Batch:
+        size = tf.shape(batch.label)[0]
+        begin, end = size * worker // num_workers, size * (worker + 1) // num_workers
+        return tf.nest.map_structure(lambda values: values[begin:end], batch)
+
+    return batches.map(part, deterministic=True)
