@@ -15,6 +15,7 @@ from .completion import complete_schema, completion_difference
 from .conversion import ConversionReport, convert
 from .examples import read_examples
 from .files import expand_files
+from .generated_blocks import generate_blocks
 from .generator import GeneratorReport, generate
 from .order import Shuffle
 from .parquet import read_parquet
@@ -67,6 +68,7 @@ __all__ = [
     "for_worker",
     "format_of",
     "generate",
+    "generate_blocks",
     "is_blocks",
     "named_schema",
     "open_rows",

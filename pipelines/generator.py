@@ -40,7 +40,7 @@ import functools
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, Literal
@@ -55,6 +55,7 @@ Array = npt.NDArray[Any]
 NUM_INTEGERS = 13
 NUM_CATEGORICALS = 26
 
+_TRUTH = "truth.json"
 _BLOCK = 4096  # rows that share one random stream; changing it changes every row
 _HEAD = 1024  # ranks with effects of their own
 _TURNOVER = 0.1  # share of the ranks that change hands after the first day
@@ -283,23 +284,65 @@ def generate(
         >>> report.paths[0], round(report.overall.log_loss, 2)  # doctest: +SKIP
         ('clicks/day_0.tsv', 0.44)
     """
-    plan = _Plan(num_rows, seed, num_days)
+    days = GeneratedDays(num_rows, seed, num_days)
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    truth_path = folder / "truth.json"
-    truth_path.unlink(missing_ok=True)  # an old one would not be true of new days
+    (folder / _TRUTH).unlink(missing_ok=True)  # an old one is not true of new days
     paths = [folder / f"day_{day}.tsv" for day in range(num_days)]
-    tallies = [_write_day(path, plan, day, progress) for day, path in enumerate(paths)]
-    report = GeneratorReport(
-        paths=tuple(map(str, paths)),
-        truth_path=str(truth_path),
-        seed=seed,
-        days=tuple(tally.result() for tally in tallies),
-        overall=_Tally.merged(tallies).result(),
-    )
-    with replacing(truth_path) as temporary:
-        temporary.write_text(_truth_json(report), encoding="utf-8")
-    return report
+    done = 0
+    for day, path in enumerate(paths):
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            for rows in days.rows(day):
+                file.write(rows.to_text())
+                done += len(rows)
+                if progress is not None:
+                    progress(done)
+    return days.report(folder, paths)
+
+
+class GeneratedDays:
+    """The rows of a data set day by day, and what its truth is.
+
+    Args:
+        num_rows: rows over all days.
+        seed: the seed of the rows.
+        num_days: days: equal parts of the rows.
+
+    Raises:
+        ValueError: fewer rows than days, no day, or a seed outside [0, 2**64).
+    """
+
+    def __init__(self, num_rows: int, seed: int, num_days: int) -> None:
+        if num_days < 1:
+            raise ValueError(f"num_days: expected at least 1, received {num_days}.")
+        if num_rows < num_days:
+            raise ValueError(
+                f"num_rows: expected at least one row for each of {num_days} "
+                f"days, received {num_rows}."
+            )
+        self._world = _World(num_rows, seed)
+        self._bounds = _parts(num_rows, num_days)
+        self._tallies: list[_Tally] = [_Tally() for _ in range(num_days)]
+
+    def rows(self, day: int) -> Iterator[GeneratedRows]:
+        """The rows of a day in some thousands, counted for the truth."""
+        tally = self._tallies[day] = _Tally()
+        for rows in _chunks(self._world, self._bounds[day], self._bounds[day + 1]):
+            tally.add(rows)
+            yield rows
+
+    def report(self, folder: Path, paths: Sequence[Path]) -> GeneratorReport:
+        """Writes the truth, once all days' rows are through, and returns the report."""
+        report = GeneratorReport(
+            paths=tuple(map(str, paths)),
+            truth_path=str(folder / _TRUTH),
+            seed=self._world.seed,
+            days=tuple(tally.result() for tally in self._tallies),
+            overall=_Tally.merged(self._tallies).result(),
+        )
+        with replacing(report.truth_path) as temporary:
+            temporary.write_text(_truth_json(report), encoding="utf-8")
+        return report
 
 
 def generate_rows(
@@ -307,19 +350,17 @@ def generate_rows(
     stop: int,
     num_rows: int = 400_000,
     seed: int = 0,
-    num_days: int = 7,
 ) -> GeneratedRows:
     """Rows [start, stop) of the data set that `generate` would write.
 
-    A row depends on its index, `num_rows`, `seed` and `num_days` only, never on
-    `start` and `stop`: workers may make any parts of one data set.
+    A row depends on its index, `num_rows` and `seed` only, never on `start` and `stop`
+    or on files: workers may make any parts of one data set.
 
     Args:
         start: the first row.
         stop: one past the last row, at most `num_rows`.
         num_rows: rows of the whole data set, which set the pace of the drift.
         seed: the seed of the rows.
-        num_days: days of the whole data set.
 
     Returns:
         The rows as arrays.
@@ -331,73 +372,48 @@ def generate_rows(
         >>> generate_rows(10, 13).numeric.shape
         (3, 13)
     """
-    plan = _Plan(num_rows, seed, num_days)
+    world = _World(num_rows, seed)
     if not 0 <= start <= stop <= num_rows:
         raise ValueError(
             f"expected 0 <= start <= stop <= num_rows = {num_rows}, "
             f"received start={start}, stop={stop}."
         )
-    parts = list(_chunks(plan, start, stop)) or [_sliced(_block(plan, 0), 0, 0)]
+    parts = list(_chunks(world, start, stop)) or [_sliced(_block(world, 0), 0, 0)]
     return GeneratedRows(
         *(np.concatenate(columns) for columns in zip(*map(_fields, parts), strict=True))
     )
 
 
 @dataclasses.dataclass(frozen=True)
-class _Plan:
+class _World:
     """What a row depends on besides its index."""
 
     num_rows: int
     seed: int
-    num_days: int
 
     def __post_init__(self) -> None:
-        if self.num_days < 1:
-            raise ValueError(
-                f"num_days: expected at least 1, received {self.num_days}."
-            )
-        if self.num_rows < self.num_days:
-            raise ValueError(
-                f"num_rows: expected at least one row for each of {self.num_days} "
-                f"days, received {self.num_rows}."
-            )
         if not 0 <= self.seed < 2**64:
             raise ValueError(f"seed: expected 0 <= seed < 2**64, received {self.seed}.")
 
     @functools.cached_property
-    def bounds(self) -> list[int]:
-        """The first row of each day, and `num_rows`."""
-        days = range(self.num_days + 1)
-        return [day * self.num_rows // self.num_days for day in days]
+    def times(self) -> list[int]:
+        """The first row of each of the statistics' days, when values change."""
+        return _parts(self.num_rows, _statistics()["days"])
 
 
-# ------------------------------------------------------------------------ files
-
-
-def _write_day(
-    path: Path, plan: _Plan, day: int, progress: Callable[[int], None] | None
-) -> _Tally:
-    """Writes the rows of one day and counts them."""
-    tally = _Tally()
-    start, stop = plan.bounds[day], plan.bounds[day + 1]
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        for rows in _chunks(plan, start, stop):
-            file.write(rows.to_text())
-            tally.add(rows)
-            start += len(rows)
-            if progress is not None:
-                progress(start)
-    return tally
+def _parts(num_rows: int, num_parts: int) -> list[int]:
+    """The first row of each of equal parts, and `num_rows`."""
+    return [part * num_rows // num_parts for part in range(num_parts + 1)]
 
 
 # ------------------------------------------------------------------------- rows
 
 
-def _chunks(plan: _Plan, start: int, stop: int) -> Iterator[GeneratedRows]:
+def _chunks(world: _World, start: int, stop: int) -> Iterator[GeneratedRows]:
     """Rows [start, stop), cut where blocks meet."""
     for block in range(start // _BLOCK, -(-stop // _BLOCK)):
         first = block * _BLOCK
-        rows = _block(plan, block)
+        rows = _block(world, block)
         yield _sliced(rows, max(start - first, 0), min(stop - first, _BLOCK))
 
 
@@ -409,16 +425,16 @@ def _sliced(rows: GeneratedRows, start: int, stop: int) -> GeneratedRows:
     return GeneratedRows(*(column[start:stop] for column in _fields(rows)))
 
 
-def _block(plan: _Plan, block: int) -> GeneratedRows:
+def _block(world: _World, block: int) -> GeneratedRows:
     """The rows of one whole block; inside, arrays are (columns, rows).
 
     The stream of a block starts 2**128 numbers after that of the one before.
     """
-    bits = np.random.Philox(key=plan.seed, counter=block << 128)
+    bits = np.random.Philox(key=world.seed, counter=block << 128)
     random = np.random.Generator(bits)
     index = np.arange(block * _BLOCK, (block + 1) * _BLOCK)
-    time = index / plan.num_rows  # in [0, 1)
-    day = np.searchsorted(plan.bounds[1:], index, side="right")
+    time = index / world.num_rows  # in [0, 1)
+    day = np.searchsorted(world.times[1:], index, side="right")
     latents = random.standard_normal((len(_LATENTS), _BLOCK))
     latents += np.outer(_LATENT_DRIFT, time - 0.5)
 
@@ -430,7 +446,7 @@ def _block(plan: _Plan, block: int) -> GeneratedRows:
     numeric[numeric_missing] = 0
     ranks[categorical_missing] = _UNRANKED
 
-    ids = _ids(ranks, day, plan.num_days)
+    ids = _ids(ranks, day)
     logit = _logit(numeric, numeric_missing, ranks, group_missing)
     logit += _BIAS + _TREND * np.sin(2 * math.pi * time)
     probability = 1 / (1 + np.exp(-logit))
@@ -683,7 +699,7 @@ def _last_rank() -> Array:
 # ------------------------------------------------------------------ ranks -> ids
 
 
-def _ids(ranks: Array, day: Array, num_days: int) -> Array:
+def _ids(ranks: Array, day: Array) -> Array:
     """The ids of ranks on their day: uint32 (26, rows), distinct over all columns.
 
     In columns with an unseen share, a `_TURNOVER` of the ranks is held by a new
@@ -693,7 +709,7 @@ def _ids(ranks: Array, day: Array, num_days: int) -> Array:
     keys |= np.arange(1, NUM_CATEGORICALS + 1, dtype=np.uint32)[:, None]
     turning = _turning_columns()
     chance = _mix(keys[turning] ^ np.uint32(0x9E3779B9)) / 2**32  # fixed for a rank
-    first_day = 1 + chance * (num_days - 1) / _TURNOVER
+    first_day = 1 + chance * (_statistics()["days"] - 1) / _TURNOVER
     new = (day >= np.floor(first_day)) & (ranks[turning] >= _STEADY)
     keys[turning] |= new.astype(np.uint32) << 31
     return _mix(keys)

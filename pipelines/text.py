@@ -118,13 +118,32 @@ def read_raw_text(
         label and weight included: float64 with NaN for missing, or string.
     """
     files = expand_files(files)
-    bad = bad_rows or BadRows()
-    _check_patterns(schema)
     for file in files:
         if schema.header:
             _check_header(file, schema)
         elif is_compressed(file):
             head_of(file)
+    return parse_chunks(
+        lambda: _chunks(files, int(schema.header)), schema, bad_rows or BadRows(), then
+    )
+
+
+def parse_chunks(
+    chunks: Callable[[], Iterator[tuple[str, int, bytes]]],
+    schema: Schema,
+    bad_rows: BadRows,
+    then: Callable[[dict[str, tf.Tensor]], Any],
+) -> tf.data.Dataset:
+    """Parses whole lines, some megabytes at a time.
+
+    Args:
+        chunks: gives where the lines come from, the number of the first, from 1, and
+            the lines, each of which ends in a newline.
+        schema: as in `read_raw_text`.
+        bad_rows: as in `read_raw_text`.
+        then: as in `read_raw_text`.
+    """
+    _check_patterns(schema)
     patterns = _line_patterns(schema)
 
     def check(path: tf.Tensor, first: tf.Tensor, chunk: tf.Tensor) -> Any:
@@ -139,7 +158,7 @@ def read_raw_text(
         for index in np.flatnonzero(~good):
             line = lines[index]
             where = f"{os.fsdecode(path)}, line {first + index}"
-            bad.add(where, describe_fault(line, schema), line)
+            bad_rows.add(where, describe_fault(line, schema), line)
         return lines[good]
 
     @tf.autograph.experimental.do_not_convert
@@ -155,10 +174,7 @@ def read_raw_text(
     in_parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
     text, number = tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int64)
     return (
-        tf.data.Dataset.from_generator(
-            lambda: _chunks(files, int(schema.header)),
-            output_signature=(text, number, text),
-        )
+        tf.data.Dataset.from_generator(chunks, output_signature=(text, number, text))
         .map(check, **in_parallel)
         .map(drop_bad)  # one after another: threads must not decide which is too many
         .map(lambda lines: then(_decode(lines, schema)), **in_parallel)
