@@ -202,17 +202,16 @@ def pack(batch: Batch, manifest: Manifest) -> np.ndarray:
     schema = manifest.schema
     slots = _slots(schema)
     numeric = np.asarray(batch.features["numeric"])
-    names = ["ids", *(column.name for column in schema.multivalued)]
-    ids = np.concatenate([np.asarray(batch.features[n]) for n in names], axis=1)
+    stored = _stored(batch, schema)
     label, weight = np.asarray(batch.label), np.asarray(batch.weight)
     expected = (len(label), 2 * len(schema.numeric)), (len(label), len(slots))
-    if (numeric.shape, ids.shape) != expected:
+    if (numeric.shape, stored.shape) != expected:
         raise ValueError(
             f"schema {schema.name}: expected numeric and ids of the shapes {expected}, "
-            f"received {numeric.shape} and {ids.shape}."
+            f"received {numeric.shape} and {stored.shape}."
         )
-    value, missing = numeric[:, ::2], numeric[:, 1::2]
-    stored = ids + [slot.shift for slot in slots]
+    value, missing = numeric[:, ::2], numeric[:, 1::2] != 0
+    num_values = [slot.num_values for slot in slots]
     for what, fits in (
         ("labels of 0 or 1", (label == 0) | (label == 1)),
         ("weights of 1", bool(schema.weight) | (weight == 1)),
@@ -220,9 +219,11 @@ def pack(batch: Batch, manifest: Manifest) -> np.ndarray:
             "numbers, and the column's fill for a missing one",
             np.where(missing, value == _fill(schema), value == value),
         ),
+        # Of columns alone: ids of all rows would take as long as all the rest.
         (
             "ids from 0 to num_ids - 1",
-            (stored >= 0) & (stored < [slot.num_values for slot in slots]),
+            (stored.min(axis=0, initial=0) >= 0)
+            & (stored.max(axis=0, initial=0) < num_values),
         ),
     ):
         if not np.all(fits):
@@ -236,6 +237,17 @@ def pack(batch: Batch, manifest: Manifest) -> np.ndarray:
     for section in id_sections(manifest.layout):
         rows[section.name] = stored[:, [places[name] for name in section.columns]]
     return rows
+
+
+def _stored(batch: Batch, schema: Schema) -> np.ndarray:
+    """The ids as they are stored, int32 (B, number of slots)."""
+    ids = np.asarray(batch.features["ids"])
+    if not schema.multivalued:
+        return ids
+    several = [np.asarray(batch.features[c.name]) for c in schema.multivalued]
+    return np.concatenate(
+        [ids, *(part - np.int32(PADDING) for part in several)], axis=1
+    )
 
 
 def encode(rows: np.ndarray, index: int, manifest: Manifest) -> bytes:

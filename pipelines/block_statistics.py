@@ -78,11 +78,10 @@ class Tally:
         self._weight_sum = 0.0
         self._num_missing = np.zeros(len(schema.numeric), np.int64)
         self._moments = Moments(len(schema.numeric))
-        # Per column; and which ids occur, all slots in one row.
         self._missing: dict[str, int] = {slot.column: 0 for slot in slots}
         self._unknown = dict(self._missing)
-        self._begins = np.cumsum([0, *(slot.num_values for slot in slots)])
-        self._seen = np.zeros(self._begins[-1], bool)
+        # Which values occur in each slot.
+        self._seen = [np.zeros(slot.num_values, bool) for slot in slots]
         self._last_unknown = {  # 0: none is unknown
             column.name: column.oov_buckets
             for column in schema.text_columns
@@ -98,19 +97,26 @@ class Tally:
         values = rows["numeric"].astype(np.float64)
         self._num_missing += np.isnan(values).sum(axis=0)
         self._moments.add(values)
-        fields = [rows[name] for name in ("ids32", "ids16", "ids8")]
-        stored = np.concatenate([field.astype(np.int64) for field in fields], axis=1)
-        self._seen[stored + self._begins[:-1]] = True
-        ids = stored - [slot.shift for slot in self._slots]
-        last = [self._last_unknown.get(slot.column, -1) for slot in self._slots]
-        is_unknown = (ids >= UNKNOWN_ID) & (ids <= last)
-        is_missing = ids == MISSING_ID
-        for column, places in self._places().items():
+        columns = [
+            np.ascontiguousarray(column)
+            for name in ("ids32", "ids16", "ids8")
+            for column in rows[name].T
+        ]
+        for seen, column in zip(self._seen, columns, strict=True):
+            seen[column] = True
+        for name, places in self._places().items():
+            shift = self._slots[places[0]].shift
             # Of a multi-valued column's places only the first may be missing.
-            self._missing[column] += int(is_missing[:, places[0]].sum())
-            self._unknown[column] += int(is_unknown[:, places].any(axis=1).sum())
+            is_missing = columns[places[0]] == MISSING_ID + shift
+            self._missing[name] += np.count_nonzero(is_missing)
+            if name in self._last_unknown:
+                first, last = UNKNOWN_ID + shift, self._last_unknown[name] + shift
+                own = [columns[i] for i in places]
+                is_unknown = [(ids >= first) & (ids <= last) for ids in own]
+                self._unknown[name] += np.count_nonzero(np.any(is_unknown, axis=0))
 
     def _places(self) -> dict[str, list[int]]:
+        """The slots of each column."""
         places: dict[str, list[int]] = {}
         for i, slot in enumerate(self._slots):
             places.setdefault(slot.column, []).append(i)
@@ -149,5 +155,5 @@ class Tally:
 
     def _num_distinct(self, places: Sequence[int]) -> int:
         """How many ids of a column came, wherever in a row; padding is none."""
-        parts = [self._seen[self._begins[i] : self._begins[i + 1]] for i in places]
-        return int(np.any(parts, axis=0)[self._slots[places[0]].shift :].sum())
+        seen = np.any([self._seen[i] for i in places], axis=0)
+        return int(seen[self._slots[places[0]].shift :].sum())

@@ -67,8 +67,8 @@ def test_the_table_has_a_row_a_function():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "expected one of activations, received none."),
-        (("speed",), "expected one of activations, received speed."),
+        ((), "expected one of activations, input, received none."),
+        (("speed",), "expected one of activations, input, received speed."),
         (
             ("activations", "--elements=1,x"),
             "--elements: expected whole numbers above 0",
