@@ -74,10 +74,8 @@ def _ref_shop(line):
     if fields is None or len(fields) != len(SHOP.fields):
         return None
     row = dict(zip(SHOP.fields, fields, strict=True))
-    row = {
-        name: "" if text == "NA" and name in CAN_MISS else text
-        for name, text in row.items()
-    }
+    for name in CAN_MISS:
+        row[name] = "" if row[name] == "NA" else row[name]
     good = (
         (not row["age"] or _is_integer(row["age"]))
         and (not row["price"] or _is_number(row["price"]))
@@ -157,7 +155,7 @@ def test_mutated_lines_are_read_as_plain_python_reads_them_or_refused(
     # Carriage returns are dropped, wherever they stand.
     expected = [reference(line.replace("\r", "")) for line in spoilt]
     kept = [row for row in expected if row is not None]
-    assert number / 20 < len(kept) < number * 0.95
+    assert number / 40 < len(kept) < number * 0.95
     assert bad_rows.count == number - len(kept)
     for name, values in raw.items():
         texts = [row[name] for row in kept]
