@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -277,64 +276,84 @@ def checked(
         ]
     )
     header = tf.strings.substr(record, 0, _HEADER.size)
-    padded = tf.strings.substr(header + bytes(_HEADER.size), 0, _HEADER.size)
-    length = tf.strings.length(record)
-    words = tf.io.decode_raw(padded, tf.int64)
-    received = tf.concat([[tf.cast(length, tf.int64)], words], axis=0)
-    texts = [
-        tf.strings.reduce_join(tf.strings.as_string(numbers), separator=" ")
-        for numbers in (expected, received)
-    ]
-    where = tf.strings.join([path, tf.strings.as_string(index)], ", block ")
-    what = [
-        where,
-        ": expected the length and header ",
-        texts[0],
-        ", received ",
-        texts[1],
-    ]
-    message = tf.strings.join(["BlockError: ", *what, "."])
-    check = tf.debugging.Assert(tf.reduce_all(expected == received), [message])
-    with tf.control_dependencies([check]):
-        return tf.identity(record)
+    words = tf.io.decode_raw(header, tf.int64, fixed_length=_HEADER.size)
+    length = tf.cast(tf.strings.length(record), tf.int64)
+    received = tf.concat([length[tf.newaxis], words], axis=0)
+
+    def refused() -> tf.Tensor:
+        texts = [
+            tf.strings.reduce_join(tf.strings.as_string(numbers), separator=" ")
+            for numbers in (expected, received)
+        ]
+        where = tf.strings.join([path, tf.strings.as_string(index)], ", block ")
+        what = ": expected the length and header "
+        parts = ["BlockError: ", where, what, texts[0], ", received ", texts[1], "."]
+        check = tf.debugging.Assert(False, [tf.strings.join(parts)])
+        with tf.control_dependencies([check]):
+            return tf.identity(record)
+
+    # The message is made when it is needed: it takes longer than the check.
+    return tf.cond(tf.reduce_all(expected == received), lambda: record, refused)
 
 
-def decode(record: tf.Tensor, num_rows: tf.Tensor, manifest: Manifest) -> Batch:
-    """The batch of a checked record, in few ops."""
-    parts = {}
+def rows_of(
+    record: tf.Tensor, num_rows: tf.Tensor, manifest: Manifest
+) -> dict[str, tf.Tensor]:
+    """The rows of a checked record, smaller than the batch that they make.
+
+    Returns:
+        `numeric`, float32 (R, N), NaN where missing; `ids`, int32 (R, slots); `label`,
+        uint8 (R,); and `weight`, float32 (R,), if the schema has one.
+    """
+    schema = manifest.schema
+    columns = {}
     for section in manifest.layout:
         width = len(section.columns) * np.dtype(section.dtype).itemsize
         start = _HEADER.size + num_rows * section.position
         part = tf.strings.substr(record, start, num_rows * width)
         shape = [len(section.columns), num_rows]
-        parts[section.name] = tf.reshape(tf.io.decode_raw(part, section.dtype), shape)
-    schema = manifest.schema
-    value = parts["numeric"]
-    missing = tf.math.is_nan(value)
-    value = tf.where(missing, _fill(schema)[:, None], value)
-    # Value and flag as a complex number: interleaved twice as fast as by `tf.stack`.
-    pairs = tf.transpose(tf.complex(value, tf.cast(missing, tf.float32)))
-    numeric = tf.bitcast(pairs, tf.float32)
+        columns[section.name] = tf.reshape(tf.io.decode_raw(part, section.dtype), shape)
     sections = id_sections(manifest.layout)
-    stored = tf.concat([tf.cast(parts[s.name], tf.int32) for s in sections], axis=0)
-    slots = [slot.name for slot in id_slots(schema, manifest.layout)]
-
-    def ids_of(names: Iterable[str], shift: int = 0) -> tf.Tensor:
-        places = tf.constant([slots.index(name) for name in names], tf.int32)
+    stored = tf.concat([tf.cast(columns[s.name], tf.int32) for s in sections], axis=0)
+    names = [slot.name for slot in id_slots(schema, manifest.layout)]
+    order = [names.index(slot.name) for slot in _slots(schema)]
+    if order != sorted(order):
         # Before the transposition, as long as a column's ids follow one another.
-        ids = tf.gather(stored, places)
-        return tf.transpose(ids - shift if shift else ids)
-
-    label = tf.cast(parts["label"][0], tf.float32)
-    weight = parts["weight"][0] if schema.weight else tf.ones_like(label)
-    features = {
-        "numeric": tf.reshape(numeric, [num_rows, 2 * len(schema.numeric)]),
-        "ids": ids_of(schema.id_columns),
+        stored = tf.gather(stored, tf.constant(order, tf.int32))
+    rows = {
+        "numeric": tf.transpose(columns["numeric"]),
+        "ids": tf.transpose(stored),
+        "label": columns["label"][0],
     }
-    for column in schema.multivalued:
-        own = [slot.name for slot in _slots(schema) if slot.column == column.name]
-        features[column.name] = ids_of(own, shift=-PADDING)
-    return Batch(features, label, weight)
+    if schema.weight:
+        rows["weight"] = columns["weight"][0]
+    return rows
+
+
+def to_batch(rows: dict[str, tf.Tensor], manifest: Manifest) -> Batch:
+    """The batch of rows as `rows_of` gives them."""
+    schema = manifest.schema
+    value = rows["numeric"]
+    missing = tf.math.is_nan(value)
+    value = tf.where(missing, _fill(schema), value)
+    # Value and flag as a complex number: interleaved twice as fast as by `tf.stack`.
+    pairs = tf.complex(value, tf.cast(missing, tf.float32))
+    label = tf.cast(rows["label"], tf.float32)
+    width = len(schema.numeric)
+    features = {
+        "numeric": tf.reshape(
+            tf.bitcast(pairs, tf.float32), [tf.shape(label)[0], 2 * width]
+        ),
+        "ids": rows["ids"],
+    }
+    if schema.multivalued:
+        begin = len(schema.id_columns)
+        features["ids"] = rows["ids"][:, :begin]
+        for column in schema.multivalued:
+            own = rows["ids"][:, begin : begin + column.max_values]
+            features[column.name] = own + PADDING
+            begin += column.max_values
+    return Batch(features, label, rows.get("weight", tf.ones_like(label)))
 
 
 def _fill(schema: Schema) -> np.ndarray:

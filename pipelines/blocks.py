@@ -25,7 +25,6 @@ from .block_format import (
     Manifest,
     Shard,
     checked,
-    decode,
     encode,
     id_slots,
     layout_of,
@@ -33,10 +32,19 @@ from .block_format import (
     read_manifest,
     record_size,
     row_dtype,
+    rows_of,
+    to_batch,
 )
 from .block_statistics import Tally
 from .files import reading, replacing, writing
-from .order import BlockRange, Shuffle, shard_ranges, shuffled_ranges, shuffled_windows
+from .order import (
+    BlockRange,
+    Shuffle,
+    shard_ranges,
+    shuffled_places,
+    shuffled_ranges,
+    window_blocks,
+)
 from .schema import Schema
 from .transform import Batch
 
@@ -174,13 +182,8 @@ class BlockWriter:
             return False
         num_rows = num_blocks * self._manifest.rows_per_block
         longer = self._with_shard(path, num_blocks, num_rows)
-        blocks = _read(
-            self._folder,
-            longer,
-            shard_ranges(first + num_blocks, num_blocks, num_blocks),
-            first * longer.rows_per_block,
-            longer.num_rows,
-        )
+        start = first * longer.rows_per_block
+        blocks = _read_in_order(self._folder, longer, start, longer.num_rows)
         try:
             for _ in blocks:  # all of them, before one is counted
                 pass
@@ -295,32 +298,21 @@ def read_blocks(
             f"{folder}: expected 0 <= start <= stop <= {manifest.num_rows} rows, "
             f"received start={start}, stop={stop}."
         )
-    size = manifest.rows_per_block
-    if shuffle is None:
-        ranges = shard_ranges(
-            manifest.num_blocks, manifest.blocks_per_shard, manifest.blocks_per_shard
-        )
-        first_row = start
-    else:
+    if shuffle is not None:
         if stop < manifest.num_rows:
             raise ValueError(
                 f"{folder}: expected stop={manifest.num_rows}, all rows, of a shuffled "
                 f"order, received stop={stop}."
             )
-        ranges = shuffled_ranges(
-            shuffle,
-            manifest.num_blocks,
-            manifest.blocks_per_shard,
-            manifest.rows_per_block,
+        batches = _read_shuffled(
+            folder, manifest, start, batch_size, shuffle, data_service
         )
-        first_row = start - start % shuffle.window
-    batches = _read(folder, manifest, ranges, first_row, stop, data_service)
-    if shuffle is not None:
-        batches = shuffled_windows(
-            batches, shuffle, start // shuffle.window, start % shuffle.window
-        )
-    is_whole = shuffle is None and not data_service and batch_size == size
-    if not is_whole or start % size:
+        is_batched = start % batch_size == 0 and not data_service
+    else:
+        batches = _read_in_order(folder, manifest, start, stop, data_service)
+        size = manifest.rows_per_block
+        is_batched = batch_size == size and start % size == 0 and not data_service
+    if not is_batched:
         batches = batches.rebatch(batch_size)
     return batches.prefetch(4)
 
@@ -377,15 +369,91 @@ def verify_blocks(folder: str | os.PathLike[str]) -> Manifest:
     return manifest
 
 
-def _read(
+def _read_in_order(
+    folder: str | os.PathLike[str],
+    manifest: Manifest,
+    start: int,
+    stop: int,
+    data_service: str = "",
+) -> tf.data.Dataset:
+    """Rows start … stop - 1, the batches being blocks."""
+    size = manifest.blocks_per_shard
+    ranges = shard_ranges(manifest.num_blocks, size, size)
+    blocks = _read_ranges(folder, manifest, ranges, start, stop)
+
+    def batch_of(begin: tf.Tensor, rows: dict[str, tf.Tensor]) -> Batch:
+        inside = slice(tf.maximum(start - begin, 0), stop - begin)
+        return to_batch({name: rows[name][inside] for name in rows}, manifest)
+
+    batches = blocks.map(batch_of, **_IN_PARALLEL)
+    return _through_service(batches, data_service)
+
+
+def _read_shuffled(
+    folder: str | os.PathLike[str],
+    manifest: Manifest,
+    start: int,
+    batch_size: int,
+    shuffle: Shuffle,
+    data_service: str,
+) -> tf.data.Dataset:
+    """Rows from number `start` on of a shuffled order.
+
+    Batches have `batch_size` rows where windows are whole numbers of them.
+    """
+    size = manifest.rows_per_block
+    ranges = shuffled_ranges(
+        shuffle, manifest.num_blocks, manifest.blocks_per_shard, size
+    )
+    window_size = window_blocks(shuffle, size) * size
+    first, skipped = divmod(start, window_size)
+    blocks = _read_ranges(
+        folder, manifest, ranges, first * window_size, manifest.num_rows
+    )
+    windows = blocks.map(lambda begin, rows: rows).rebatch(window_size)
+
+    def with_places(window: tf.Tensor, rows: dict[str, tf.Tensor]) -> tuple[Any, ...]:
+        num_rows = tf.shape(rows["label"])[0]
+        places = shuffled_places(shuffle, window, num_rows)
+        return rows, places[tf.where(window == first, skipped, 0) :]
+
+    def batches_of(rows: dict[str, tf.Tensor], places: tf.Tensor) -> tf.data.Dataset:
+        def batch_of(begin: tf.Tensor) -> Batch:
+            own = places[begin : begin + batch_size]
+            return to_batch({n: tf.gather(rows[n], own) for n in rows}, manifest)
+
+        begins = tf.data.Dataset.range(0, tf.size(places, tf.int64), batch_size)
+        return begins.map(batch_of, **_IN_PARALLEL)
+
+    placed = windows.enumerate(first).map(with_places, **_IN_PARALLEL)
+    batches = placed.prefetch(1).flat_map(batches_of)
+    return _through_service(batches, data_service)
+
+
+_BUFFER = 1 << 18
+
+_IN_PARALLEL: dict[str, Any] = {
+    "num_parallel_calls": tf.data.AUTOTUNE,
+    "deterministic": True,
+}
+
+
+def _through_service(batches: tf.data.Dataset, address: str) -> tf.data.Dataset:
+    """The batches as the workers of a `tf.data` service make them, if there is one."""
+    if not address:
+        return batches
+    policy = tf.data.experimental.service.ShardingPolicy.DYNAMIC
+    return batches.apply(tf.data.experimental.service.distribute(policy, address))
+
+
+def _read_ranges(
     folder: str | os.PathLike[str],
     manifest: Manifest,
     ranges: Sequence[BlockRange],
     start: int,
     stop: int,
-    data_service: str = "",
 ) -> tf.data.Dataset:
-    """Rows start … stop - 1 of the blocks of ranges, a block a batch.
+    """The blocks that hold rows start … stop - 1: first row's number, and `rows_of`.
 
     Rows are counted in the order of the ranges, which hold all blocks.
     """
@@ -406,34 +474,33 @@ def _read(
     ) -> tf.data.Dataset:
         shard = first // manifest.blocks_per_shard
         skipped = first - shard * manifest.blocks_per_shard
-        # Skipping a record seeks to the next one: its bytes are not read.
-        records = tf.data.TFRecordDataset(paths[shard]).skip(skipped).take(count)
-        places = tf.data.Dataset.range(count).map(
-            lambda i: (paths[shard], first + i, begin + i * size)
-        )
-        numbered = tf.data.Dataset.zip(places, records)
-        # A shard that ends early between two records is an error as well.
-        return numbered.apply(tf.data.experimental.assert_cardinality(count))
 
-    def to_batch(place: tuple[tf.Tensor, ...], record: tf.Tensor) -> Batch:
-        path, index, begin = place
+        # The records before are not even skipped: `skip` would read their headers,
+        # and with each of them a whole buffer.
+        records = tf.data.experimental.from_variant(
+            tf.raw_ops.TFRecordDatasetV2(
+                filenames=[paths[shard]],
+                compression_type="",
+                buffer_size=_BUFFER,
+                byte_offsets=[skipped * (record_size(manifest) + FRAME)],
+            ),
+            tf.TensorSpec([], tf.string),
+        ).take(count)
+        # A shard that ends early between two records is an error as well.
+        whole = records.apply(tf.data.experimental.assert_cardinality(count))
+        return whole.enumerate().map(
+            lambda i, record: (first + i, begin + i * size, record)
+        )
+
+    def decoded(index: tf.Tensor, begin: tf.Tensor, record: tf.Tensor) -> Any:
         num_rows = tf.minimum(manifest.num_rows - index * size, size)
+        path = paths[index // manifest.blocks_per_shard]
         record = checked(record, num_rows, index, path, manifest)
-        batch = decode(record, num_rows, manifest)
-        inside = slice(tf.maximum(start - begin, 0), stop - begin)
-        return tf.nest.map_structure(lambda values: values[inside], batch)
+        return begin, rows_of(record, num_rows, manifest)
 
     sources = tuple(array[used] for array in (first, count, begins))
-    batches = (
-        tf.data.Dataset.from_tensor_slices(sources)
-        .flat_map(records_of)
-        .map(to_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    )
-    if data_service:
-        policy = tf.data.experimental.service.ShardingPolicy.DYNAMIC
-        service = tf.data.experimental.service.distribute(policy, data_service)
-        batches = batches.apply(service)
-    return batches
+    records = tf.data.Dataset.from_tensor_slices(sources).flat_map(records_of)
+    return records.map(decoded, **_IN_PARALLEL)
 
 
 def _shard_name(number: int) -> str:

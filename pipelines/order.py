@@ -13,9 +13,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from .transform import Batch
-
 _CHUNK = 16_384  # rows that stay together in the first step
+_MAX_WINDOW = 1 << 30  # rows' places fit into int32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +24,8 @@ class Shuffle:
     Attributes:
         seed: another seed, another order.
         epoch: the pass: each has an order of its own.
-        window: rows that are shuffled in themselves: what memory holds, twice or
-            thrice.
+        window: rows that are shuffled in themselves, rounded up to whole blocks:
+            what memory holds, twice or thrice.
 
     Example:
         >>> first = read_blocks("blocks", shuffle=Shuffle(seed=1))
@@ -35,14 +34,19 @@ class Shuffle:
 
     seed: int = 0
     epoch: int = 0
-    window: int = 262_144
+    window: int = 131_072
 
     def __post_init__(self) -> None:
-        for name, least in (("seed", 0), ("epoch", 0), ("window", 2)):
+        for name, least, most in (
+            ("seed", 0, None),
+            ("epoch", 0, None),
+            ("window", 2, _MAX_WINDOW),
+        ):
             value = getattr(self, name)
-            if value < least:
+            if value < least or (most is not None and value > most):
+                limits = f"of {least} or more" if most is None else f"{least} to {most}"
                 raise ValueError(
-                    f"shuffle: expected {name} of {least} or more, received {value}."
+                    f"shuffle: expected {name} {limits}, received {value}."
                 )
 
 
@@ -69,43 +73,44 @@ def shard_ranges(
 def shuffled_ranges(
     shuffle: Shuffle, num_blocks: int, blocks_per_shard: int, rows_per_block: int
 ) -> list[BlockRange]:
-    """The first step: chunks of blocks in a random order."""
+    """The first step: chunks of blocks in a random order.
+
+    The data set's last block, which may have fewer rows, stays the last, so that all
+    windows but the last have the same number of rows.
+    """
     max_blocks = max(_CHUNK // rows_per_block, 1)
-    ranges = shard_ranges(num_blocks, blocks_per_shard, max_blocks)
+    ranges = shard_ranges(num_blocks - 1, blocks_per_shard, max_blocks)
     # Bit generators keep their streams from version to version; `permutation` does not.
     keys = np.random.Philox(key=_key(shuffle, step=0)).random_raw(len(ranges))
-    return [ranges[i] for i in np.argsort(keys, kind="stable")]
+    order = [ranges[i] for i in np.argsort(keys, kind="stable")]
+    return [*order, BlockRange(num_blocks - 1, 1)]
 
 
-def shuffled_windows(
-    batches: tf.data.Dataset, shuffle: Shuffle, first_window: int, skipped: int
-) -> tf.data.Dataset:
-    """The second step: each window's rows in a random order.
+def window_blocks(shuffle: Shuffle, rows_per_block: int) -> int:
+    """The blocks of a window: as few as hold its rows."""
+    return -(-shuffle.window // rows_per_block)
+
+
+def shuffled_places(
+    shuffle: Shuffle, window: tf.Tensor, num_rows: tf.Tensor
+) -> tf.Tensor:
+    """The second step: the numbers of a window's rows in a random order, int32.
 
     Args:
-        batches: the rows from the beginning of a window on, in batches of any sizes.
         shuffle: says how.
-        first_window: the number of that window.
-        skipped: rows of the shuffled first window that are left out.
-
-    Returns:
-        A dataset of `Batch`, one a window.
+        window: the window's number, int64.
+        num_rows: the window's rows.
     """
     key = np.array([_key(shuffle, step=1)], np.uint64).view(np.int64)[0]
-
-    def shuffled(index: tf.Tensor, window: Batch) -> Batch:
-        shape = tf.shape(window.label)[:1]
-        seed = tf.stack([key, index])
-        keys = tf.random.stateless_uniform(
-            shape, seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
-        )
-        order = tf.argsort(keys, stable=True)
-        order = tf.cond(index == first_window, lambda: order[skipped:], lambda: order)
-        return tf.nest.map_structure(lambda rows: tf.gather(rows, order), window)
-
-    windows = batches.rebatch(shuffle.window).enumerate(first_window)
-    # Two at a time: each holds a window's rows twice.
-    return windows.map(shuffled, num_parallel_calls=2, deterministic=True)
+    keys = tf.random.stateless_uniform(
+        tf.reshape(num_rows, [1]),
+        tf.stack([key, window]),
+        minval=None,
+        maxval=None,
+        dtype=tf.int32,
+        alg="philox",
+    )
+    return tf.argsort(keys, stable=True)
 
 
 def _key(shuffle: Shuffle, step: int) -> int:

@@ -231,9 +231,11 @@ def _chunks(files: Sequence[str], num_header: int) -> Iterator[tuple[str, int, b
                     ) from None
                 if not data and not rest:
                     break
-                # The last line may lack its newline.
-                lines, newline, rest = (rest + (data or b"\n")).rpartition(b"\n")
-                lines += newline
+                data = data or b"\n"  # which the last line may lack
+                end = data.rfind(b"\n") + 1
+                lines, rest = rest + data[:end], data[end:]
+                if not end:
+                    lines, rest = b"", lines + rest
                 if b"\r" in lines:
                     lines = lines.replace(b"\r", b"")
                 while skipped < num_header and lines:
