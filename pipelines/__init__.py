@@ -2,6 +2,7 @@
 
 from .bad_rows import BadRowError, BadRows, bad_row_errors
 from .batching import for_worker, with_last_batch
+from .beam import convert_with_beam
 from .block_format import Manifest, read_manifest
 from .blocks import (
     BlockWriter,
@@ -63,6 +64,7 @@ __all__ = [
     "complete_schema_from",
     "completion_difference",
     "convert",
+    "convert_with_beam",
     "estimate_num_rows",
     "expand_files",
     "for_worker",

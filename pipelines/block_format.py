@@ -87,6 +87,11 @@ class Manifest:
     statistics: Statistics
 
     @property
+    def rows_per_shard(self) -> int:
+        """Rows of every shard but the last."""
+        return self.rows_per_block * self.blocks_per_shard
+
+    @property
     def num_blocks(self) -> int:
         """Blocks of all shards."""
         return -(-self.num_rows // self.rows_per_block)
@@ -117,6 +122,22 @@ class Manifest:
         schema = Schema.from_dict(values.get("schema", {}))
         values["schema"] = dataclasses.asdict(schema)
         return from_json_values(cls, values, "manifest")
+
+
+def empty_manifest(
+    schema: Schema, rows_per_block: int, blocks_per_shard: int
+) -> Manifest:
+    """The manifest of a data set without rows."""
+    return Manifest(
+        schema=schema,
+        fingerprint=schema.fingerprint(),
+        num_rows=0,
+        rows_per_block=rows_per_block,
+        blocks_per_shard=blocks_per_shard,
+        layout=layout_of(schema),
+        shards=(),
+        statistics=Statistics(0.0, 0.0, (), ()),
+    )
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> Manifest:

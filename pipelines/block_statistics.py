@@ -108,12 +108,12 @@ class Tally:
             shift = self._slots[places[0]].shift
             # Of a multi-valued column's places only the first may be missing.
             is_missing = columns[places[0]] == MISSING_ID + shift
-            self._missing[name] += np.count_nonzero(is_missing)
+            self._missing[name] += int(is_missing.sum())
             if name in self._last_unknown:
                 first, last = UNKNOWN_ID + shift, self._last_unknown[name] + shift
                 own = [columns[i] for i in places]
                 is_unknown = [(ids >= first) & (ids <= last) for ids in own]
-                self._unknown[name] += np.count_nonzero(np.any(is_unknown, axis=0))
+                self._unknown[name] += int(np.any(is_unknown, axis=0).sum())
 
     def _places(self) -> dict[str, list[int]]:
         """The slots of each column."""

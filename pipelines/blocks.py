@@ -25,9 +25,9 @@ from .block_format import (
     Manifest,
     Shard,
     checked,
+    empty_manifest,
     encode,
     id_slots,
-    layout_of,
     pack,
     read_manifest,
     record_size,
@@ -83,21 +83,11 @@ class BlockWriter:
         blocks_per_shard: int = 256,
         resume: bool = False,
     ) -> None:
-        _check_positive("rows_per_block", rows_per_block)
-        _check_positive("blocks_per_shard", blocks_per_shard)
+        check_positive("rows_per_block", rows_per_block)
+        check_positive("blocks_per_shard", blocks_per_shard)
         self._folder = Path(folder)
-        layout = layout_of(schema)
-        self._tally = Tally(schema, id_slots(schema, layout))
-        self._manifest = Manifest(
-            schema=schema,
-            fingerprint=schema.fingerprint(),
-            num_rows=0,
-            rows_per_block=rows_per_block,
-            blocks_per_shard=blocks_per_shard,
-            layout=layout,
-            shards=(),
-            statistics=self._tally.result(),
-        )
+        self._manifest = empty_manifest(schema, rows_per_block, blocks_per_shard)
+        self._tally = Tally(schema, id_slots(schema, self._manifest.layout))
         present = sorted(self._folder.glob("shard-*.blocks"))
         if (self._folder / MANIFEST).exists() or (present and not resume):
             raise ValueError(
@@ -156,7 +146,7 @@ class BlockWriter:
             yield block[:filled]
 
     def _write_shard(self, blocks: Iterable[np.ndarray]) -> None:
-        path = self._folder / _shard_name(len(self._manifest.shards))
+        path = self._folder / shard_name(len(self._manifest.shards))
         first = index = self.num_rows // self._manifest.rows_per_block
         num_rows = 0
         with replacing(path) as temporary:
@@ -177,7 +167,7 @@ class BlockWriter:
         """Counts the next shard in if it is there, full and undamaged."""
         num_blocks = self._manifest.blocks_per_shard
         first = len(self._manifest.shards) * num_blocks
-        path = self._folder / _shard_name(len(self._manifest.shards))
+        path = self._folder / shard_name(len(self._manifest.shards))
         if not path.is_file():
             return False
         num_rows = num_blocks * self._manifest.rows_per_block
@@ -288,7 +278,7 @@ def read_blocks(
         >>> with block_errors("blocks"):
         ...     model.fit(dataset)
     """
-    _check_positive("batch_size", batch_size)
+    check_positive("batch_size", batch_size)
     manifest = read_manifest(folder)
     if schema is not None:
         _check_schema(folder, schema, manifest.schema)
@@ -503,7 +493,8 @@ def _read_ranges(
     return records.map(decoded, **_IN_PARALLEL)
 
 
-def _shard_name(number: int) -> str:
+def shard_name(number: int) -> str:
+    """The name of a shard's file."""
     return f"shard-{number:05}.blocks"
 
 
@@ -532,7 +523,8 @@ def _check_schema(
         )
 
 
-def _check_positive(name: str, value: int) -> None:
+def check_positive(name: str, value: int) -> None:
+    """Raises a ValueError where a number is below 1."""
     if value < 1:
         raise ValueError(f"{name}: expected 1 or more, received {value}.")
 

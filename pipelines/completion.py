@@ -54,15 +54,19 @@ class SchemaTally:
 
     Args:
         schema: the incomplete schema.
+
+    Attributes:
+        counter: of the columns whose vocabulary is counted.
+        moments: of the columns whose mean is measured, in the schema's order.
     """
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         counted = [column for column in schema.text_columns if not column.is_complete]
         self._counted = {column.name: column for column in counted}
-        self._counter = ValueCounter(self._counted)
+        self.counter = ValueCounter(self._counted)
         self._measured = [column for column in schema.numeric if not column.is_complete]
-        self._moments = Moments(len(self._measured))
+        self.moments = Moments(len(self._measured))
 
     def add(self, chunk: Mapping[str, Any]) -> None:
         """Adds a chunk of raw columns."""
@@ -70,10 +74,10 @@ class SchemaTally:
             if name not in chunk:
                 raise ValueError(f"expected a column {name}, received none.")
         for name, column in self._counted.items():
-            self._counter.add(name, _single_values(chunk[name], column))
+            self.counter.add(name, _single_values(chunk[name], column))
         if self._measured:
             columns = [_transformed(column, chunk) for column in self._measured]
-            self._moments.add(np.stack(columns, axis=1))
+            self.moments.add(np.stack(columns, axis=1))
 
     def completed(self) -> Schema:
         """The complete schema."""
@@ -83,11 +87,11 @@ class SchemaTally:
             if column.is_complete:
                 return column
             if isinstance(column, Numeric):
-                mean, deviation = self._moments.rounded(places[column.name])
+                mean, deviation = self.moments.rounded(places[column.name])
                 return dataclasses.replace(
                     column, mean=mean, standard_deviation=deviation
                 )
-            vocabulary = self._counter.most_frequent(
+            vocabulary = self.counter.most_frequent(
                 column.name, column.min_count, column.max_vocabulary
             )
             return dataclasses.replace(column, min_count=0, vocabulary=vocabulary)

@@ -37,7 +37,7 @@ class ConversionReport:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Job:
+class Job:
     """What a conversion is asked to do; kept beside the blocks.
 
     Attributes:
@@ -104,7 +104,29 @@ def convert(
     """
     paths = expand_files(files)
     folder = Path(folder)
-    job = _Job(
+    job = begun_job(
+        folder, paths, schema, rows_per_block, blocks_per_shard, max_bad_rows
+    )
+    if (folder / MANIFEST).exists() and job.num_bad_rows >= 0:
+        return ConversionReport(read_manifest(folder), job.num_bad_rows)
+    with row_errors(paths):
+        if not job.complete:
+            complete = complete_schema_from(paths, schema, max_bad_rows, counting)
+            job = dataclasses.replace(job, complete=complete.to_json())
+            save_job(folder, job)
+        return _converted(folder, job, progress or (lambda rows: None))
+
+
+def begun_job(
+    folder: Path,
+    paths: Sequence[str],
+    schema: Schema,
+    rows_per_block: int,
+    blocks_per_shard: int,
+    max_bad_rows: int,
+) -> Job:
+    """The job as far as it has come in a folder, if it is this one."""
+    job = Job(
         files=tuple(paths),
         sizes=tuple(os.path.getsize(path) for path in paths),
         schema=schema.to_json(),
@@ -112,19 +134,6 @@ def convert(
         blocks_per_shard=blocks_per_shard,
         max_bad_rows=max_bad_rows,
     )
-    job = _begun(folder, job)
-    if (folder / MANIFEST).exists() and job.num_bad_rows >= 0:
-        return ConversionReport(read_manifest(folder), job.num_bad_rows)
-    with row_errors(paths):
-        if not job.complete:
-            complete = complete_schema_from(paths, schema, max_bad_rows, counting)
-            job = dataclasses.replace(job, complete=complete.to_json())
-            _save(folder, job)
-        return _converted(folder, job, progress or (lambda rows: None))
-
-
-def _begun(folder: Path, job: _Job) -> _Job:
-    """The job as far as it has come in a folder, if it is this one."""
     path = folder / _JOB
     if not path.exists():
         if folder.is_dir() and any(folder.iterdir()):
@@ -133,8 +142,8 @@ def _begun(folder: Path, job: _Job) -> _Job:
                 "received one that holds other files."
             )
         return job
-    found = load_json(path, lambda values: from_json_values(_Job, values, "conversion"))
-    for field in dataclasses.fields(_Job):
+    found = load_json(path, lambda values: from_json_values(Job, values, "conversion"))
+    for field in dataclasses.fields(Job):
         ours, theirs = getattr(job, field.name), getattr(found, field.name)
         if field.name not in ("complete", "num_bad_rows") and ours != theirs:
             shown = f" ({ours!r}, not {theirs!r})" if isinstance(ours, int) else ""
@@ -145,7 +154,7 @@ def _begun(folder: Path, job: _Job) -> _Job:
     return found
 
 
-def _converted(folder: Path, job: _Job, progress: Progress) -> ConversionReport:
+def _converted(folder: Path, job: Job, progress: Progress) -> ConversionReport:
     schema = Schema.from_json(job.complete)
     size = job.rows_per_block
     bad_rows = BadRows(job.max_bad_rows, folder / "rejects.txt")
@@ -165,7 +174,7 @@ def _converted(folder: Path, job: _Job, progress: Progress) -> ConversionReport:
         done = writer.num_rows
         rest = batches.skip(done // size)
         manifest = writer.write(_followed(rest, done, progress))
-    _save(folder, dataclasses.replace(job, num_bad_rows=bad_rows.count))
+    save_job(folder, dataclasses.replace(job, num_bad_rows=bad_rows.count))
     return ConversionReport(manifest, bad_rows.count)
 
 
@@ -178,6 +187,7 @@ def _followed(
         progress(done)
 
 
-def _save(folder: Path, job: _Job) -> None:
+def save_job(folder: Path, job: Job) -> None:
+    """Writes down how far a job has come."""
     with replacing(folder / _JOB) as temporary:
         temporary.write_text(json.dumps(dataclasses.asdict(job), indent=1) + "\n")

@@ -25,6 +25,13 @@ class Moments:
         count = finite.sum(axis=0)
         mean = np.where(finite, values, 0.0).sum(axis=0) / np.maximum(count, 1)
         squares = (np.where(finite, values - mean, 0.0) ** 2).sum(axis=0)
+        self._add(count, mean, squares)
+
+    def merge(self, other: Moments) -> None:
+        """Adds the moments of other rows."""
+        self._add(other.count, other.mean, other._squares)
+
+    def _add(self, count: np.ndarray, mean: np.ndarray, squares: np.ndarray) -> None:
         total = np.maximum(self.count + count, 1)
         distance = mean - self.mean
         self._squares += squares + distance**2 * self.count * count / total

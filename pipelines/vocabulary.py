@@ -8,7 +8,7 @@ import operator
 import pickle
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO
 
 _MAX_ENTRIES = 2_000_000  # distinct values held in memory, some 200 bytes each
@@ -44,8 +44,13 @@ class ValueCounter:
         """The columns."""
         return tuple(self._counters)
 
-    def add(self, name: str, values: Sequence[bytes]) -> None:
-        """Counts values of a column; empty ones are missing and are left out later."""
+    def add(self, name: str, values: Iterable[bytes] | Mapping[bytes, int]) -> None:
+        """Counts values of a column; empty ones are missing and are left out later.
+
+        Args:
+            name: the column.
+            values: its values, or how often each came.
+        """
         self._counters[name].update(values)
         if sum(map(len, self._counters.values())) > self._max_entries:
             self._spill()

@@ -183,6 +183,16 @@ def test_shuffled_epochs_end_with_the_same_bits_wherever_they_stop(blocks, tmp_p
     assert other.progressive["log_loss"] != whole.progressive["log_loss"]
 
 
+def test_a_data_service_s_workers_read_every_row_once(blocks, tmp_path):
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer()
+    address = dispatcher.target.removeprefix("grpc://")
+    workers = [service.WorkerServer(service.WorkerConfig(address)) for _ in range(2)]
+    got = train(SMALL, blocks, tmp_path / "model", data_service=dispatcher.target)
+    assert got.progressive["num_examples"] == 18_000
+    assert len(workers) == 2
+
+
 def test_what_takes_blocks_is_refused_of_text(criteo_dir, tmp_path):
     with pytest.raises(ValueError, match=r"expected a folder of blocks .* row files"):
         train(SHUFFLED, criteo_dir / "day_0.tsv", tmp_path / "model")
