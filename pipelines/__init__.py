@@ -18,9 +18,19 @@ from .examples import read_examples
 from .files import expand_files
 from .generated_blocks import generate_blocks
 from .generator import GeneratorReport, generate
+from .movielens import join_movielens
 from .order import Shuffle
 from .parquet import read_parquet
-from .presets import CRITEO, SCHEMAS, named_schema
+from .presets import (
+    ADULT,
+    AVAZU,
+    CRITEO,
+    CRITEO_1TB,
+    MOVIELENS,
+    SCHEMAS,
+    named_schema,
+)
+from .proposal import ColumnSummary, Proposal, propose_schema
 from .schema import Categorical, Cross, Label, MultiValued, Numeric, Schema
 from .sources import (
     Blocks,
@@ -38,7 +48,11 @@ from .text import parse_unlabelled, read_raw_text, read_text
 from .transform import Batch, Transform, raw_columns
 
 __all__ = [
+    "ADULT",
+    "AVAZU",
     "CRITEO",
+    "CRITEO_1TB",
+    "MOVIELENS",
     "SCHEMAS",
     "BadRowError",
     "BadRows",
@@ -46,6 +60,7 @@ __all__ = [
     "BlockWriter",
     "Blocks",
     "Categorical",
+    "ColumnSummary",
     "ConversionReport",
     "Cross",
     "GeneratorReport",
@@ -54,6 +69,7 @@ __all__ = [
     "MultiValued",
     "Numeric",
     "Passes",
+    "Proposal",
     "RowFiles",
     "Schema",
     "Shuffle",
@@ -72,9 +88,11 @@ __all__ = [
     "generate",
     "generate_blocks",
     "is_blocks",
+    "join_movielens",
     "named_schema",
     "open_rows",
     "parse_unlabelled",
+    "propose_schema",
     "raw_columns",
     "read_blocks",
     "read_examples",

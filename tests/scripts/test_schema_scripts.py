@@ -1,0 +1,49 @@
+"""scripts/schema.py and scripts/join_movielens.py as a user runs them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from smelu_tf.pipelines import Schema
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+def run(script, *arguments, cwd):
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / script, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_schema_is_proposed_shown_and_not_written_over(tmp_path):
+    lines = [f"{i % 2},{i % 7},{'a' if i % 3 else 'b'}" for i in range(60)]
+    (tmp_path / "x.csv").write_text("\n".join(["click,n,site", *lines]))
+    code, out, err = run("schema.py", "--data=x.csv", cwd=tmp_path)
+    assert (code, err) == (0, "")
+    shown = {line.split()[0]: line.split()[1] for line in out.splitlines() if line}
+    assert shown["click"] == "label" and shown["site"] == "categorical"
+    assert "--config.data.schema=schema.json" in out
+    schema = Schema.load(tmp_path / "schema.json")
+    assert schema.label.name == "click"
+    (tmp_path / "schema.json").write_text("edited")
+    code, out, err = run("schema.py", "--data=x.csv", cwd=tmp_path)
+    assert code == 2 and out == ""
+    assert "schema.json: expected a new file" in err and err.count("\n") == 1
+    assert (tmp_path / "schema.json").read_text() == "edited"
+    code, out, err = run(
+        "schema.py", "--data=x.csv", "--overwrite", "--json", cwd=tmp_path
+    )
+    assert code == 0
+    assert json.loads(out)["num_rows"] == 60
+
+
+def test_a_folder_that_is_not_movielens_is_one_line(tmp_path):
+    code, out, err = run("join_movielens.py", "--data=.", cwd=tmp_path)
+    assert code == 2 and out == ""
+    assert "expected the folder of MovieLens" in err and err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
