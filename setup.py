@@ -17,16 +17,18 @@ ROOTS = {
 
 DATA = ["pyarrow>=16"]
 PLOT = ["matplotlib>=3.8"]
+BEAM = ["apache-beam>=2.60"]
 EXTRAS = {
     "data": DATA,
     "plot": PLOT,
     "tensorboard": ["tensorboard>=2.19"],
-    "beam": ["apache-beam>=2.60"],
+    "beam": BEAM,
     "serving": ["tensorflow-serving-api>=2.19"],
     # The TPU compiler is published for x86-64 alone.
     "tpu-preflight": ["jax>=0.10", "libtpu>=0.0.50; platform_machine == 'x86_64'"],
     "benchmark": ["deepctr==0.9.4", "tf-smelu==1.0.0"],
     "test": [
+        *BEAM,
         *DATA,
         *PLOT,
         "hypothesis>=6.100",

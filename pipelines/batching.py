@@ -6,6 +6,7 @@ from typing import Literal
 
 import tensorflow as tf
 
+from .parallel import unconverted, untuned
 from .transform import Batch
 
 LastBatch = Literal["keep", "pad", "drop"]
@@ -19,7 +20,7 @@ def batched(chunks: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     """
     if batch_size < 1:
         raise ValueError(f"batch_size: expected 1 or more, received {batch_size}.")
-    return chunks.rebatch(batch_size).prefetch(4)
+    return untuned(chunks.rebatch(batch_size).prefetch(4))
 
 
 def with_last_batch(
@@ -48,6 +49,7 @@ def with_last_batch(
             f"last_batch: expected keep, pad or drop, received {last_batch!r}."
         )
 
+    @unconverted
     def padded(batch: Batch) -> Batch:
         missing = batch_size - tf.shape(batch.label)[0]
 
@@ -57,6 +59,7 @@ def with_last_batch(
 
         return tf.nest.map_structure(fill, batch)
 
+    @unconverted
     def whole(batch: Batch) -> Batch:
         return tf.nest.map_structure(
             lambda values: tf.ensure_shape(values, [batch_size, *values.shape[1:]]),
@@ -65,9 +68,8 @@ def with_last_batch(
 
     if last_batch == "pad":
         return batches.map(padded, deterministic=True).map(whole)
-    return batches.filter(lambda batch: tf.shape(batch.label)[0] == batch_size).map(
-        whole
-    )
+    full = batches.filter(lambda batch: tf.shape(batch.label)[0] == batch_size)
+    return full.map(whole)
 
 
 def for_worker(
@@ -96,6 +98,7 @@ def for_worker(
     if num_workers == 1:
         return batches
 
+    @unconverted
     def part(batch: Batch) -> Batch:
         size = tf.shape(batch.label)[0]
         begin, end = size * worker // num_workers, size * (worker + 1) // num_workers

@@ -45,8 +45,11 @@ from .order import (
     shuffled_ranges,
     window_blocks,
 )
+from .parallel import in_parallel, unconverted, untuned
 from .schema import Schema
 from .transform import Batch
+
+_BUFFER = 1 << 18  # bytes that are read at once
 
 
 class BlockWriter:
@@ -297,14 +300,16 @@ def read_blocks(
         batches = _read_shuffled(
             folder, manifest, start, batch_size, shuffle, data_service
         )
-        is_batched = start % batch_size == 0 and not data_service
+        window = window_blocks(shuffle, manifest.rows_per_block)
+        unit = window * manifest.rows_per_block
+        is_batched = unit % batch_size == 0
     else:
         batches = _read_in_order(folder, manifest, start, stop, data_service)
-        size = manifest.rows_per_block
-        is_batched = batch_size == size and start % size == 0 and not data_service
-    if not is_batched:
+        unit = manifest.rows_per_block
+        is_batched = unit == batch_size
+    if not is_batched or start % batch_size or data_service:
         batches = batches.rebatch(batch_size)
-    return batches.prefetch(4)
+    return untuned(batches.prefetch(4))
 
 
 @contextlib.contextmanager
@@ -375,7 +380,7 @@ def _read_in_order(
         inside = slice(tf.maximum(start - begin, 0), stop - begin)
         return to_batch({name: rows[name][inside] for name in rows}, manifest)
 
-    batches = blocks.map(batch_of, **_IN_PARALLEL)
+    batches = in_parallel(blocks, batch_of)
     return _through_service(batches, data_service)
 
 
@@ -389,7 +394,8 @@ def _read_shuffled(
 ) -> tf.data.Dataset:
     """Rows from number `start` on of a shuffled order.
 
-    Batches have `batch_size` rows where windows are whole numbers of them.
+    Batches have `batch_size` rows where windows are whole numbers of them. The workers
+    of a `tf.data` service read the blocks; windows are made here, of what they send.
     """
     size = manifest.rows_per_block
     ranges = shuffled_ranges(
@@ -400,40 +406,33 @@ def _read_shuffled(
     blocks = _read_ranges(
         folder, manifest, ranges, first * window_size, manifest.num_rows
     )
-    windows = blocks.map(lambda begin, rows: rows).rebatch(window_size)
+    blocks = _through_service(blocks.map(lambda begin, rows: rows), data_service)
+    windows = blocks.rebatch(window_size)
 
     def with_places(window: tf.Tensor, rows: dict[str, tf.Tensor]) -> tuple[Any, ...]:
         num_rows = tf.shape(rows["label"])[0]
         places = shuffled_places(shuffle, window, num_rows)
         return rows, places[tf.where(window == first, skipped, 0) :]
 
+    @unconverted
     def batches_of(rows: dict[str, tf.Tensor], places: tf.Tensor) -> tf.data.Dataset:
         def batch_of(begin: tf.Tensor) -> Batch:
             own = places[begin : begin + batch_size]
             return to_batch({n: tf.gather(rows[n], own) for n in rows}, manifest)
 
         begins = tf.data.Dataset.range(0, tf.size(places, tf.int64), batch_size)
-        return begins.map(batch_of, **_IN_PARALLEL)
+        return in_parallel(begins, batch_of)
 
-    placed = windows.enumerate(first).map(with_places, **_IN_PARALLEL)
-    batches = placed.prefetch(1).flat_map(batches_of)
-    return _through_service(batches, data_service)
-
-
-_BUFFER = 1 << 18
-
-_IN_PARALLEL: dict[str, Any] = {
-    "num_parallel_calls": tf.data.AUTOTUNE,
-    "deterministic": True,
-}
+    placed = in_parallel(windows.enumerate(first), with_places)
+    return placed.prefetch(1).flat_map(batches_of)
 
 
-def _through_service(batches: tf.data.Dataset, address: str) -> tf.data.Dataset:
-    """The batches as the workers of a `tf.data` service make them, if there is one."""
+def _through_service(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
+    """The dataset as the workers of a `tf.data` service make it, if there is one."""
     if not address:
-        return batches
+        return dataset
     policy = tf.data.experimental.service.ShardingPolicy.DYNAMIC
-    return batches.apply(tf.data.experimental.service.distribute(policy, address))
+    return dataset.apply(tf.data.experimental.service.distribute(policy, address))
 
 
 def _read_ranges(
@@ -459,6 +458,7 @@ def _read_ranges(
     first, count, begins = first + skipped, count - skipped, begins + skipped * size
     count = np.minimum(count, -(-(stop - begins) // size))
 
+    @unconverted
     def records_of(
         first: tf.Tensor, count: tf.Tensor, begin: tf.Tensor
     ) -> tf.data.Dataset:
@@ -490,7 +490,7 @@ def _read_ranges(
 
     sources = tuple(array[used] for array in (first, count, begins))
     records = tf.data.Dataset.from_tensor_slices(sources).flat_map(records_of)
-    return records.map(decoded, **_IN_PARALLEL)
+    return in_parallel(records, decoded)
 
 
 def shard_name(number: int) -> str:

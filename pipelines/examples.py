@@ -13,6 +13,7 @@ import tensorflow as tf
 from .bad_rows import BadRows
 from .batching import batched
 from .files import compression_of, expand_files, is_compressed, reading
+from .parallel import in_parallel, unconverted
 from .raw_rows import RawColumns, raw_specs, without_bad_rows
 from .schema import Schema
 from .transform import to_batch
@@ -69,6 +70,7 @@ def read_raw_examples(
     files = expand_files(files)
     kinds = _sampled_kinds(files, schema)
 
+    @unconverted
     def records_of(path: tf.Tensor) -> tf.data.Dataset:
         compressed = tf.strings.regex_full_match(path, r".*\.gz")
         records = tf.data.TFRecordDataset(path, tf.where(compressed, "GZIP", ""))
@@ -78,11 +80,8 @@ def read_raw_examples(
     def parse(path: tf.Tensor, first: tf.Tensor, records: tf.Tensor) -> Any:
         return path, first, parse_examples(records, schema, kinds)
 
-    chunks = (
-        tf.data.Dataset.from_tensor_slices(files)
-        .flat_map(records_of)
-        .map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    )
+    records = tf.data.Dataset.from_tensor_slices(files).flat_map(records_of)
+    chunks = in_parallel(records, parse)
     return without_bad_rows(chunks, schema, bad_rows or BadRows(), "record", then)
 
 

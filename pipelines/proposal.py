@@ -329,7 +329,7 @@ def _even_split(column: _Column) -> float:
 
 def _number_settings(column: _Column, dtype: Any) -> tuple[Numeric, str]:
     """A logarithm where values are skewed, else standardized as they are."""
-    values = sorted(float(text) for text in column.counts)
+    values = sorted(float(text) for text, n in column.counts.items() for _ in range(n))
     middle, high = statistics.median(values), values[int(0.95 * (len(values) - 1))]
     if values[0] >= 0 and high > 4 * max(middle, 0.25):
         return Numeric(column.name, dtype, binned=True), "skewed: a logarithm, and bins"

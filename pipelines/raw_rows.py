@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from .bad_rows import BadRows
+from .parallel import in_parallel, unconverted, untuned
 from .schema import Schema
 from .text import EXPECTED, kind_of
 
@@ -72,7 +73,7 @@ def without_bad_rows(
             bad_rows.add(where, _describe_fault(row, schema), text)
         return good
 
-    @tf.autograph.experimental.do_not_convert
+    @unconverted
     def drop_bad(
         path: tf.Tensor, first: tf.Tensor, raw: RawColumns, good: tf.Tensor
     ) -> RawColumns:
@@ -84,8 +85,8 @@ def without_bad_rows(
 
         return tf.cond(tf.reduce_all(good), lambda: dict(raw), dropped)
 
-    in_parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
-    return chunks.map(check, **in_parallel).map(drop_bad).map(then, **in_parallel)
+    good = in_parallel(chunks, check).map(drop_bad)
+    return untuned(in_parallel(good, then))
 
 
 def _without_missing_text(values: tf.Tensor, schema: Schema) -> tf.Tensor:

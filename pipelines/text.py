@@ -22,6 +22,7 @@ import tensorflow as tf
 from .bad_rows import BadRowError, BadRows
 from .batching import batched
 from .files import compression_of, expand_files, head_of, is_compressed, reason_of
+from .parallel import in_parallel, unconverted, untuned
 from .schema import Schema
 from .transform import to_batch
 
@@ -161,7 +162,7 @@ def parse_chunks(
             bad_rows.add(where, describe_fault(line, schema), line)
         return lines[good]
 
-    @tf.autograph.experimental.do_not_convert
+    @unconverted
     def drop_bad(
         path: tf.Tensor, first: tf.Tensor, lines: tf.Tensor, good: tf.Tensor
     ) -> tf.Tensor:
@@ -171,14 +172,13 @@ def parse_chunks(
 
         return tf.cond(tf.reduce_all(good), lambda: lines, dropped)
 
-    in_parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
     text, number = tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int64)
-    return (
-        tf.data.Dataset.from_generator(chunks, output_signature=(text, number, text))
-        .map(check, **in_parallel)
-        .map(drop_bad)  # one after another: threads must not decide which is too many
-        .map(lambda lines: then(_decode(lines, schema)), **in_parallel)
+    source = tf.data.Dataset.from_generator(
+        chunks, output_signature=(text, number, text)
     )
+    # One after another: threads must not decide which bad row is one too many.
+    lines = in_parallel(source, check).map(drop_bad)
+    return untuned(in_parallel(lines, lambda lines: then(_decode(lines, schema))))
 
 
 def parse_unlabelled(lines: tf.Tensor, schema: Schema) -> dict[str, tf.Tensor]:

@@ -71,7 +71,11 @@ def check_same_bytes(files, schema, tmp_path, **settings):
     return report
 
 
-@pytest.mark.parametrize("schema", [CRITEO, HASHED], ids=["counted", "hashed"])
+@pytest.mark.parametrize(
+    "schema",
+    [CRITEO, pytest.param(HASHED, marks=pytest.mark.slow)],
+    ids=["counted", "hashed"],
+)
 def test_text_becomes_the_same_bytes(criteo_dir, tmp_path, schema):
     files = []
     for number, num_rows in enumerate((730, 553)):
@@ -87,6 +91,7 @@ def test_text_becomes_the_same_bytes(criteo_dir, tmp_path, schema):
         assert min(sizes) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(450, 350), (250,)])
 def test_rows_may_end_with_a_shard_or_before_the_first_does(tmp_path, sizes):
     files = small_files(tmp_path, *("a " * size for size in sizes))
@@ -95,6 +100,7 @@ def test_rows_may_end_with_a_shard_or_before_the_first_does(tmp_path, sizes):
     assert [s.num_rows for s in report.manifest.shards] == expected
 
 
+@pytest.mark.slow
 def test_parquet_with_all_that_is_learned_becomes_the_same_bytes(tmp_path):
     schema = Schema(
         "films",
@@ -134,6 +140,7 @@ def test_parquet_with_all_that_is_learned_becomes_the_same_bytes(tmp_path):
     assert complete.numeric[1].standard_deviation > 1
 
 
+@pytest.mark.slow
 def test_the_options_say_which_runner(tmp_path):
     options = PipelineOptions(
         [
@@ -179,6 +186,7 @@ def test_a_bad_row_too_many_is_named_in_one_sentence(tmp_path, limit, message):
     assert contents(folder) == {}
 
 
+@pytest.mark.slow
 def test_another_fault_of_a_file_is_its_reader_s(tmp_path):
     schema = dataclasses.replace(SMALL, header=True)
     files = small_files(tmp_path, "a", "b")
@@ -187,6 +195,7 @@ def test_another_fault_of_a_file_is_its_reader_s(tmp_path):
         convert_with_beam(files, schema, tmp_path / "blocks")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finish", [convert, convert_with_beam])
 def test_what_a_failed_one_has_left_is_gone_on_with(tmp_path, monkeypatch, finish):
     files = small_files(tmp_path, "a b c " * 300)
@@ -217,6 +226,7 @@ def test_what_a_failed_one_has_left_is_gone_on_with(tmp_path, monkeypatch, finis
     assert convert_with_beam(files, schema, folder, **SETTINGS) == report
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_not_whole_is_an_error(tmp_path, monkeypatch):
     """Not, as it would be of a writer that goes on, a reason to write other rows."""
     files = small_files(tmp_path, "a b " * 450)

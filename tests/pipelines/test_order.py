@@ -62,14 +62,24 @@ def test_the_same_numbers_give_the_same_order_and_others_another(blocks):
         assert np.mean(shuffled(blocks, **other) == order) < 0.05
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.parametrize("start", [0, 64, 100, 704, 3000])
+@pytest.mark.parametrize("batch_size", [64, 100, 704, 5000])
+def test_all_batches_but_the_last_are_full(blocks, start, batch_size):
+    shuffle = Shuffle(window=WINDOW)
+    batches = read_blocks(blocks, SCHEMA, batch_size, start=start, shuffle=shuffle)
+    sizes = [len(batch.label) for batch in batches.as_numpy_iterator()]
+    full, rest = divmod(NUM_ROWS - start, batch_size)
+    assert sizes == [batch_size] * full + [rest] * bool(rest)
+
+
+@settings(max_examples=8, deadline=None)
 @given(start=st.integers(0, NUM_ROWS), seed=st.integers(0, 3))
 def test_a_pass_goes_on_at_any_row(blocks, start, seed):
     whole = shuffled(blocks, seed=seed)
     np.testing.assert_array_equal(shuffled(blocks, 64, start, seed=seed), whole[start:])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(ends=st.tuples(st.integers(0, NUM_ROWS), st.integers(0, NUM_ROWS)))
 def test_any_part_of_the_rows_in_order(blocks, ends):
     start, stop = sorted(ends)
