@@ -42,12 +42,12 @@ def open_model_dir(model_dir: Path, config: TrainConfig, schema: Schema) -> bool
                     f"received another model's ({key} is {theirs[key]!r} there, "
                     f"{ours!r} here); choose another model_dir."
                 )
-        received = Schema.load(model_dir / "schema.json").fingerprint()
-        if received != schema.fingerprint():
+        difference = schema.difference(Schema.load(model_dir / "schema.json"))
+        if difference:
             raise ValueError(
-                f"{model_dir}: expected a model of schema {schema.fingerprint()}, "
-                f"received {received}: other columns, or vocabularies counted on other "
-                "data; choose another model_dir."
+                f"{model_dir}: expected a model of this schema ({schema.name}), "
+                f"received one whose schema differs in {difference} (vocabularies and "
+                "means may be of other data); choose another model_dir."
             )
         load_metrics(model_dir)
         return False
