@@ -51,6 +51,10 @@ def join_movielens(
         )
     rows = []
     for where, (user, film, rating, time) in ratings:
+        if rating not in ("1", "2", "3", "4", "5"):
+            raise ValueError(
+                f"{where}: expected a rating of 1 to 5, received {rating!r}."
+            )
         for what, key, table in (("user", user, users), ("film", film, films)):
             if key not in table:
                 raise ValueError(
@@ -75,13 +79,19 @@ def _tables_100k(
 ) -> tuple[dict[str, tuple[str, str, str]], dict[str, str], Table]:
     """Age, gender and occupation of the users, genres of the films, and the ratings."""
     users = {
-        user: (age, gender, occupation)
-        for _, (user, age, gender, occupation, _) in _table(folder / "u.user", "|", 5)
+        user: (_age(where, age), gender, occupation)
+        for where, (user, age, gender, occupation, _) in _table(
+            folder / "u.user", "|", 5
+        )
     }
     genres = [name for _, (name, _) in _table(folder / "u.genre", "|", 2)]
     films = {}
-    for _, (film, *rest) in _table(folder / "u.item", "|", 5 + len(genres)):
+    for where, (film, *rest) in _table(folder / "u.item", "|", 5 + len(genres)):
         flags = rest[4:]
+        if not set(flags) <= {"0", "1"}:
+            raise ValueError(
+                f"{where}: expected 0 or 1 for each genre, received {'|'.join(flags)}."
+            )
         films[film] = _joined(
             [name for name, flag in zip(genres, flags, strict=True) if flag == "1"]
         )
@@ -93,8 +103,8 @@ def _tables_1m(
 ) -> tuple[dict[str, tuple[str, str, str]], dict[str, str], Table]:
     """As `_tables_100k`; ages and occupations are codes."""
     users = {
-        user: (age, gender, occupation)
-        for _, (user, gender, age, occupation, _) in _table(
+        user: (_age(where, age), gender, occupation)
+        for where, (user, gender, age, occupation, _) in _table(
             folder / "users.dat", "::", 5
         )
     }
@@ -103,6 +113,12 @@ def _tables_1m(
         for _, (film, _, genres) in _table(folder / "movies.dat", "::", 3)
     }
     return users, films, _table(folder / "ratings.dat", "::", 4)
+
+
+def _age(where: str, text: str) -> str:
+    if not text.isdecimal():
+        raise ValueError(f"{where}: expected an age, received {text!r}.")
+    return text
 
 
 def _joined(genres: Sequence[str]) -> str:

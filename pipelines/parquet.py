@@ -78,15 +78,63 @@ def read_raw_parquet(
     return without_bad_rows(chunks, schema, bad_rows or BadRows(), "row", then)
 
 
+def parquet_kinds(path: str) -> dict[str, str]:
+    """What each column of a file holds.
+
+    Returns:
+        By name `number`, `time`, `text`, `list` (of numbers or texts) or `other`, which
+        no schema's column can be read from.
+    """
+    with _open(path) as file:
+        return {field.name: _kind_of(field.type) for field in file.schema_arrow}
+
+
+def _kind_of(arrow_type: Any) -> str:
+    import pyarrow
+
+    kind = pyarrow.types
+    if kind.is_dictionary(arrow_type):
+        return _kind_of(arrow_type.value_type)
+    if kind.is_list(arrow_type) or kind.is_large_list(arrow_type):
+        is_plain = _kind_of(arrow_type.value_type) in ("number", "text")
+        return "list" if is_plain else "other"
+    if kind.is_timestamp(arrow_type) or kind.is_date(arrow_type):
+        return "time"
+    if kind.is_string(arrow_type) or kind.is_large_string(arrow_type):
+        return "text"
+    is_number = (
+        kind.is_integer(arrow_type)
+        or kind.is_floating(arrow_type)
+        or kind.is_boolean(arrow_type)
+        or kind.is_decimal(arrow_type)
+        or kind.is_null(arrow_type)
+    )
+    return "number" if is_number else "other"
+
+
 def parquet_texts(path: str) -> Iterator[dict[str, str]]:
     """A file's rows as text by column, for a first look: nothing where missing.
 
-    A list is its values with | between them, a time its seconds.
+    A list is its values with | between them, a time its seconds. Columns of another
+    kind (`parquet_kinds`) are empty.
     """
+    kinds = parquet_kinds(path)
+    read = [name for name, kind in kinds.items() if kind != "other"]
     with _open(path) as file:
-        for batch in file.iter_batches(batch_size=_CHUNK):
-            for row in batch.to_pylist():
-                yield {name: _as_text(value) for name, value in row.items()}
+        for batch in file.iter_batches(batch_size=_CHUNK, columns=read):
+            columns = {name: [""] * batch.num_rows for name in kinds}
+            for name in read:
+                values = _moments(batch.column(name), kinds[name]).to_pylist()
+                columns[name] = list(map(_as_text, values))
+            for row in zip(*columns.values(), strict=True):
+                yield dict(zip(columns, row, strict=True))
+
+
+def _moments(array: Any, kind: str) -> Any:
+    """Times in microseconds, the finest that Python has; others as they are."""
+    import pyarrow
+
+    return array.cast(pyarrow.timestamp("us"), safe=False) if kind == "time" else array
 
 
 def _as_text(value: Any) -> str:
@@ -94,10 +142,8 @@ def _as_text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(int(value))
-    if isinstance(value, datetime.date):
-        moment = datetime.datetime.combine(value, datetime.time())
-        moment = value if isinstance(value, datetime.datetime) else moment
-        return f"{moment.replace(tzinfo=datetime.UTC).timestamp():g}"
+    if isinstance(value, datetime.datetime):
+        return _as_text(value.replace(tzinfo=datetime.UTC).timestamp())
     if isinstance(value, list):
         return "|".join(map(_as_text, value))
     if isinstance(value, float) and value.is_integer():
@@ -194,8 +240,8 @@ def _converted(array: Any, name: str, schema: Schema) -> np.ndarray:
         array = array.dictionary_decode()
     if name not in _texts(schema):
         if kind.is_temporal(array.type):
-            seconds = array.cast(pyarrow.timestamp("us")).cast(pyarrow.int64())
-            return seconds.cast(pyarrow.float64(), safe=False).to_numpy(False) / 1e6
+            moments = _moments(array, "time").cast(pyarrow.int64())
+            return moments.cast(pyarrow.float64(), safe=False).to_numpy(False) / 1e6
         is_number = (
             kind.is_integer(array.type)
             or kind.is_floating(array.type)

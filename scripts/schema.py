@@ -51,13 +51,14 @@ def main() -> None:
     if _JSON.value:
         print(json.dumps({"num_rows": proposal.num_rows, "columns": columns}, indent=1))
         return
-    header = ["column", "kind", "missing", "distinct", "example", "because"]
+    header = ["column", "kind", "dtype", "missing", "distinct", "example", "because"]
     rows = [
         [
             column.name,
             column.kind,
+            column.dtype,
             f"{column.missing_rate:.1%}",
-            f"{column.num_distinct:,}",
+            f"{'more than ' * column.has_more}{column.num_distinct:,}",
             column.example[:20],
             column.reason,
         ]

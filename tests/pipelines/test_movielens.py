@@ -69,6 +69,13 @@ def test_the_large_one_is_joined_and_read_by_its_preset(large, tmp_path):
         ("u.data", "3\t7\t3\t900\n", "u.data, line 1: expected a user .* received '3'"),
         ("u.data", "1\t9\t3\t900\n", "u.data, line 1: expected a film .* received '9'"),
         ("u.data", "1\t7\t3\t9.5\n", "line 1: expected a time in seconds"),
+        (
+            "u.data",
+            "1\t7\t6\t900\n",
+            "line 1: expected a rating of 1 to 5, received '6'",
+        ),
+        ("u.item", "7|a|||x|0|2|1\n", "u.item, line 1: expected 0 or 1 for each genre"),
+        ("u.user", "1|x|M|other|0\n", "u.user, line 1: expected an age, received 'x'"),
         ("u.user", "1|24|M\n", "u.user, line 1: expected 5 fields .* received 3"),
         ("u.item", None, "u.item: expected a table of MovieLens, received none"),
     ],

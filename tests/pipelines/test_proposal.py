@@ -163,7 +163,17 @@ def test_whatever_is_proposed_reads_the_file(tmp_path_factory, values):
     [
         ("a,b\n1,2\n3,4\n", "", "expected a label, .* named like one, .* columns a, b"),
         ("a,b\n1,2\n3,4\n", "c", "that is named c, received the columns a, b"),
+        ("y,b\nu,2\nv,4\nw,5\n", "", "a column of numbers or of two texts"),
+        ("label,b\n1,2\n0,2\n", "", "expected a column to predict the label label"),
+        ("label,b\n1,2\n\n0,3\n", "", "line 3: .*, received an empty line"),
+        (
+            'label,b\n1,"u"\n0,"v\nw"\n1,"x"\n0,"y"\n',
+            "",
+            "line 3: expected quotes in p",
+        ),
+        ("label,b\n1,caf\xe9\n", "", r"line 2: expected UTF-8 text, received b'\\xe9"),
         ("label\n1\n0\n", "", "line 1: expected a header of fields"),
+        pytest.param(200_000 * "x", "", "expected a header of fields", id="one line"),
         ("label,b\n", "", "expected rows below the header, received none"),
         ("label,b\n1,2\n1\n", "", "line 3: expected 2 fields .*, received 1"),
         ("label,b,b\n1,2,3\n", "", "expected distinct names, received b"),
@@ -172,6 +182,92 @@ def test_whatever_is_proposed_reads_the_file(tmp_path_factory, values):
 )
 def test_files_without_a_schema_are_refused(content, label, message, tmp_path):
     path = tmp_path / "a.csv"
-    path.write_text(content)
+    path.write_text(content, encoding="latin-1")
     with pytest.raises(ValueError, match=message):
         propose_schema(path, label)
+
+
+def test_more_than_one_file_and_one_that_is_cut_short_are_refused(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text("label,b\n1,2\n0,3\n")
+    with pytest.raises(ValueError, match="expected one file, received 2"):
+        propose_schema(tmp_path / "*.csv")
+    draw = random.Random(0)
+    lines = [f"{i % 2},{draw.random()}" for i in range(100_000)]
+    content = gzip.compress("\n".join(["label,b", *lines]).encode(), 1)
+    (tmp_path / "c.csv.gz").write_bytes(content[:-1000])
+    with pytest.raises(ValueError, match=r"c\.csv\.gz: expected a gzip file"):
+        propose_schema(tmp_path / "c.csv.gz")
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "quoted", "strip"),
+    [
+        (["u", "v"] * 100 + ['"v, w"'], "categorical", True, False),
+        (['5" pipe', "u"] * 100, "categorical", False, False),
+        ([" u", " v "] * 100, "categorical", False, True),
+        ([str(10**18 + i % 90) for i in range(200)], "categorical", False, False),
+        ([str(10**18 + 7 * i) for i in range(200)], "skipped", False, False),
+        ([f"{70 * i % 9973:05d}" for i in range(90)] * 2, "categorical", False, False),
+        ([str(i) for i in range(200)], "skipped", False, False),
+        ([str(i * 7 % 199) for i in range(199)], "numeric", False, False),
+    ],
+)
+def test_quotes_spaces_ids_and_numbers_of_rows(values, kind, quoted, strip, tmp_path):
+    path = tmp_path / "a.csv"
+    rows = [f"{i % 2},{i % 3},{value}" for i, value in enumerate(values)]
+    path.write_text("\n".join(["label,other,x", *rows]) + "\n")
+    proposal = propose_schema(path)
+    assert proposal.columns[2].kind == kind
+    assert (proposal.schema.quoted, proposal.schema.strip) == (quoted, strip)
+    assert num_rows_read(path, proposal.schema) == len(values)
+
+
+def test_a_column_that_is_nearly_always_zero_is_skewed(tmp_path):
+    path = tmp_path / "a.csv"
+    losses = [100 + i if i % 25 == 0 else 0 for i in range(2000)]
+    rows = [f"{i % 2},{loss}" for i, loss in enumerate(losses)]
+    path.write_text("\n".join(["label,loss", *rows]) + "\n")
+    assert propose_schema(path).schema.numeric[0].transform == "log1p"
+
+
+def test_what_comes_after_many_values_counts_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("smelu_tf.pipelines.proposal._MAX_DISTINCT", 100)
+    path = tmp_path / "a.csv"
+    rows = [f"{i % 2},{i}.5,{i * 7 % 401},n{i}" for i in range(400)]
+    path.write_text("\n".join(["label,a,b,c", *rows, "1,NA,x,n"]) + "\n")
+    proposal = propose_schema(path)
+    kinds = {column.name: column.kind for column in proposal.columns}
+    assert kinds == {"label": "label", "a": "numeric", "b": "skipped", "c": "skipped"}
+    assert proposal.schema.missing == "NA"
+    assert proposal.columns[1].num_distinct == 100 and proposal.columns[1].has_more
+    assert num_rows_read(path, proposal.schema) == 401
+
+
+def test_parquet_s_types_are_heeded(tmp_path):
+    moments = pyarrow.array([10**18 + 1001 * i for i in range(200)])
+    columns = {
+        "label": [str(i % 2) for i in range(200)],
+        "time": moments.cast(pyarrow.timestamp("ns")),
+        "zip": [str(10_000 + i % 90) for i in range(200)],
+        "genres": [["u", "v"] if i % 2 else ["w"] for i in range(200)],
+        "place": [{"x": i % 3} for i in range(200)],
+        "age": [i % 90 for i in range(200)],
+        "age_bin": [i % 9 for i in range(200)],
+    }
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    proposal = propose_schema(path)
+    assert {
+        column.name: (column.kind, column.dtype) for column in proposal.columns
+    } == {
+        "label": ("label", "text"),
+        "time": ("time", "time"),
+        "zip": ("categorical", "text"),
+        "genres": ("multi-valued", "list"),
+        "place": ("skipped", "other"),
+        "age": ("numeric", "int64"),
+        "age_bin": ("categorical", "int64"),
+    }
+    assert proposal.schema.label == Label("label", positive=("1",))
+    assert num_rows_read(path, proposal.schema) == 200
