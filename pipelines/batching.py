@@ -67,7 +67,7 @@ def with_last_batch(
         )
 
     if last_batch == "pad":
-        return batches.map(padded, deterministic=True).map(whole)
+        return batches.map(padded).map(whole)
     full = batches.filter(lambda batch: tf.shape(batch.label)[0] == batch_size)
     return full.map(whole)
 
@@ -104,4 +104,4 @@ def for_worker(
         begin, end = size * worker // num_workers, size * (worker + 1) // num_workers
         return tf.nest.map_structure(lambda values: values[begin:end], batch)
 
-    return batches.map(part, deterministic=True)
+    return batches.map(part)
