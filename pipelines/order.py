@@ -34,7 +34,7 @@ class Shuffle:
 
     seed: int = 0
     epoch: int = 0
-    window: int = 131_072
+    window: int = 65_536
 
     def __post_init__(self) -> None:
         for name, least, most in (
