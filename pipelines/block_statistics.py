@@ -80,6 +80,9 @@ class Tally:
         self._moments = Moments(len(schema.numeric))
         self._missing: dict[str, int] = {slot.column: 0 for slot in slots}
         self._unknown = dict(self._missing)
+        self._places: dict[str, list[int]] = {}  # the slots of each column
+        for i, slot in enumerate(slots):
+            self._places.setdefault(slot.column, []).append(i)
         # Which values occur in each slot.
         self._seen = [np.zeros(slot.num_values, bool) for slot in slots]
         self._last_unknown = {  # 0: none is unknown
@@ -104,7 +107,7 @@ class Tally:
         ]
         for seen, column in zip(self._seen, columns, strict=True):
             seen[column] = True
-        for name, places in self._places().items():
+        for name, places in self._places.items():
             shift = self._slots[places[0]].shift
             # Of a multi-valued column's places only the first may be missing.
             is_missing = columns[places[0]] == MISSING_ID + shift
@@ -114,13 +117,6 @@ class Tally:
                 own = [columns[i] for i in places]
                 is_unknown = [(ids >= first) & (ids <= last) for ids in own]
                 self._unknown[name] += int(np.any(is_unknown, axis=0).sum())
-
-    def _places(self) -> dict[str, list[int]]:
-        """The slots of each column."""
-        places: dict[str, list[int]] = {}
-        for i, slot in enumerate(self._slots):
-            places.setdefault(slot.column, []).append(i)
-        return places
 
     def result(self) -> Statistics:
         """The statistics of the blocks added; all 0 if there is none."""
@@ -135,14 +131,13 @@ class Tally:
                 strict=True,
             )
         )
-        places = self._places()
         columns = (*schema.id_columns, *(c.name for c in schema.multivalued))
         ids = tuple(
             IdStatistics(
                 name,
                 self._missing[name] / num_rows,
                 self._unknown[name] / num_rows if name in self._last_unknown else None,
-                self._num_distinct(places[name]),
+                self._num_distinct(self._places[name]),
             )
             for name in columns
         )

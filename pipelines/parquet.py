@@ -242,14 +242,7 @@ def _converted(array: Any, name: str, schema: Schema) -> np.ndarray:
         if kind.is_temporal(array.type):
             moments = _moments(array, "time").cast(pyarrow.int64())
             return moments.cast(pyarrow.float64(), safe=False).to_numpy(False) / 1e6
-        is_number = (
-            kind.is_integer(array.type)
-            or kind.is_floating(array.type)
-            or kind.is_boolean(array.type)
-            or kind.is_decimal(array.type)
-            or kind.is_null(array.type)
-        )
-        if not is_number:
+        if _kind_of(array.type) != "number":
             raise TypeError("no number")
         # Through float64, since integers beyond 2**53 would not be cast.
         numbers = array.cast(pyarrow.float64(), safe=False)

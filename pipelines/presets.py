@@ -34,49 +34,30 @@ CRITEO_1TB = dataclasses.replace(
 The files day_0 … day_23 have the format of the smaller set, plain or as .gz.
 """
 
+_AVAZU_COLUMNS = (
+    "C1",
+    "banner_pos",
+    "site_id",
+    "site_domain",
+    "site_category",
+    "app_id",
+    "app_domain",
+    "app_category",
+    "device_id",
+    "device_ip",
+    "device_model",
+    "device_type",
+    "device_conn_type",
+    *(f"C{i}" for i in range(14, 22)),
+)
+
 AVAZU = Schema(
     name="avazu",
     numeric=(),
-    categorical=tuple(
-        Categorical(name, min_count=4)
-        for name in (
-            "C1",
-            "banner_pos",
-            "site_id",
-            "site_domain",
-            "site_category",
-            "app_id",
-            "app_domain",
-            "app_category",
-            "device_id",
-            "device_ip",
-            "device_model",
-            "device_type",
-            "device_conn_type",
-            *(f"C{i}" for i in range(14, 22)),
-        )
-    ),
+    categorical=tuple(Categorical(name, min_count=4) for name in _AVAZU_COLUMNS),
     label=Label("click"),
     time="hour",
-    fields=(
-        "id",
-        "click",
-        "hour",
-        "C1",
-        "banner_pos",
-        "site_id",
-        "site_domain",
-        "site_category",
-        "app_id",
-        "app_domain",
-        "app_category",
-        "device_id",
-        "device_ip",
-        "device_model",
-        "device_type",
-        "device_conn_type",
-        *(f"C{i}" for i in range(14, 22)),
-    ),
+    fields=("id", "click", "hour", *_AVAZU_COLUMNS),
     delimiter=",",
     header=True,
 )
