@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, TypeVar
 
 import tensorflow as tf
 
 from .parallel import unconverted, untuned
 from .transform import Batch
 
+T = TypeVar("T")
 LastBatch = Literal["keep", "pad", "drop"]
 
 
@@ -21,6 +23,27 @@ def batched(chunks: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     if batch_size < 1:
         raise ValueError(f"batch_size: expected 1 or more, received {batch_size}.")
     return untuned(chunks.rebatch(batch_size).prefetch(4))
+
+
+def followed(
+    items: Iterable[T],
+    size_of: Callable[[T], int],
+    progress: Callable[[int], None] | None,
+    done: int = 0,
+) -> Iterator[T]:
+    """The items, telling after each how many rows are done.
+
+    Args:
+        items: batches, or other pieces of the rows.
+        size_of: the rows of an item.
+        progress: is called with the rows done so far.
+        done: rows done before.
+    """
+    for item in items:
+        yield item
+        done += size_of(item)
+        if progress is not None:
+            progress(done)
 
 
 def with_last_batch(

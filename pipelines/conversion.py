@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .bad_rows import BadRows
+from .batching import followed
 from .block_format import MANIFEST, Manifest, read_manifest
 from .blocks import BlockWriter
 from .dataclass_json import from_json_values, load_json
 from .files import expand_files, replacing
 from .schema import Schema
 from .sources import complete_schema_from, read_rows, row_errors
-from .transform import Batch
 
 Progress = Callable[[int], None]
 """Called now and then with the rows that are done."""
@@ -173,18 +173,11 @@ def _converted(folder: Path, job: Job, progress: Progress) -> ConversionReport:
         )
         done = writer.num_rows
         rest = batches.skip(done // size)
-        manifest = writer.write(_followed(rest, done, progress))
+        manifest = writer.write(
+            followed(rest, lambda batch: len(batch.label), progress, done)
+        )
     save_job(folder, dataclasses.replace(job, num_bad_rows=bad_rows.count))
     return ConversionReport(manifest, bad_rows.count)
-
-
-def _followed(
-    batches: Iterable[Batch], done: int, progress: Progress
-) -> Iterator[Batch]:
-    for batch in batches:
-        yield batch
-        done += len(batch.label)
-        progress(done)
 
 
 def save_job(folder: Path, job: Job) -> None:

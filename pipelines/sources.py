@@ -6,14 +6,14 @@ import contextlib
 import dataclasses
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from .bad_rows import BadRows, bad_row_errors
-from .batching import batched
+from .batching import batched, followed
 from .block_format import read_manifest
 from .blocks import block_errors, is_blocks, read_blocks
 from .completion import complete_schema, completion_difference
@@ -142,20 +142,10 @@ def complete_schema_from(
         return schema
     quiet = BadRows(max_bad_rows, quote=False)
     chunks = read_raw(files, schema, bad_rows=quiet).prefetch(2).as_numpy_iterator()
-    return complete_schema(schema, _followed(chunks, schema, progress))
-
-
-def _followed(
-    chunks: Iterable[dict[str, Any]],
-    schema: Schema,
-    progress: Callable[[int], None] | None,
-) -> Iterator[dict[str, Any]]:
-    done = 0
-    for chunk in chunks:
-        yield chunk
-        done += len(chunk[schema.label.name])
-        if progress is not None:
-            progress(done)
+    label = schema.label.name
+    return complete_schema(
+        schema, followed(chunks, lambda chunk: len(chunk[label]), progress)
+    )
 
 
 def estimate_num_rows(files: Sequence[str]) -> int:
