@@ -10,14 +10,14 @@ from typing import Any
 import tensorflow as tf
 
 from .bad_rows import BadRows
-from .batching import batched
+from .batching import batched, followed
 from .blocks import write_blocks
 from .completion import complete_schema
 from .generator import GeneratedDays, GeneratorReport
 from .presets import CRITEO
 from .schema import Schema
 from .text import parse_chunks
-from .transform import Batch, to_batch
+from .transform import to_batch
 
 TRAIN, TEST = "train", "test"
 
@@ -71,22 +71,15 @@ def generate_blocks(
     done = 0
     for name, numbers in parts.items():
         rows = _read(days, numbers, schema, to_batch(schema))
-
-        def followed(batches: tf.data.Dataset) -> Iterator[Batch]:
-            nonlocal done
-            for batch in batches:
-                yield batch
-                done += len(batch.label)
-                if progress is not None:
-                    progress(done)
-
-        write_blocks(
-            followed(batched(rows, rows_per_block)),
+        batches = batched(rows, rows_per_block)
+        manifest = write_blocks(
+            followed(batches, lambda batch: len(batch.label), progress, done),
             schema,
             folder / name,
             rows_per_block=rows_per_block,
             blocks_per_shard=blocks_per_shard,
         )
+        done += manifest.num_rows
     return days.report(folder, [folder / name for name in parts])
 
 
