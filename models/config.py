@@ -24,6 +24,10 @@ class DataConfig:
         shuffle: whether they are read in a random order, another one every epoch;
             takes blocks.
         shuffle_seed: of the order.
+        negative_rate: the part of the rows with label 0 that is trained on. The model's
+            logits stay those of all rows: its loss takes logit - log(negative_rate).
+        validation_fraction: the part of the rows, the last in their order, that is held
+            out to validate on; takes blocks.
     """
 
     schema: str = "criteo"
@@ -31,6 +35,8 @@ class DataConfig:
     epochs: int = 1
     shuffle: bool = False
     shuffle_seed: int = 0
+    negative_rate: float = 1.0
+    validation_fraction: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +49,20 @@ class WideDeepConfig:
         crosses: products of id columns for the wide part, `C1*C2` each.
         cross_buckets: ids of each cross; products beyond are folded into them.
         embedding_dim: the width of an id's embedding.
+        column_dims: columns whose embedding has another width, `C3:32` each.
+        interaction: what goes before the MLP: `none` (the inputs side by side), `dcn`
+            (cross layers) or `dlrm` (products of all pairs of embeddings).
+        cross_layers: how many layers `dcn` has.
+        cross_rank: the rank of their kernels; 0: full.
+        bottom_units: hidden layers of the MLP over the numeric columns in `dlrm`.
         hidden_units: the widths of the MLP's layers.
-        activation: their activation: a name (`smelu:0.5`, `relu`, `swish` …).
+        bottleneck: the rank of the MLP's kernels where that saves weights; 0: full.
+        activation: their activation: a name (`smelu:0.5`, `relu`, `swish` …), or one a
+            layer with commas between them.
+        normalization: `none`, or `layer`: of a layer's outputs before its activation.
+        dropout: the part of a layer's outputs that is dropped in training.
+        initializer: of the MLP's kernels: `he`, or `signal_preserving` (see
+            `smelu_tf.SignalPreserving`).
     """
 
     wide: bool = True
@@ -52,23 +70,62 @@ class WideDeepConfig:
     crosses: tuple[str, ...] = ()
     cross_buckets: int = 16384
     embedding_dim: int = 8
+    column_dims: tuple[str, ...] = ()
+    interaction: str = "none"
+    cross_layers: int = 2
+    cross_rank: int = 0
+    bottom_units: tuple[int, ...] = (64,)
     hidden_units: tuple[int, ...] = (128, 64, 32)
+    bottleneck: int = 0
     activation: str = "smelu:1"
+    normalization: str = "none"
+    dropout: float = 0.0
+    initializer: str = "he"
 
     def validate(self) -> None:
         """Raises a ValueError that names the first field with an impossible value."""
         _check(self.wide or self.deep, "model.wide or model.deep", "true", False)
-        crosses = self.crosses
-        good = isinstance(crosses, tuple) and all(isinstance(c, str) for c in crosses)
-        _check(good, "model.crosses", "a tuple of texts", crosses)
-        units = self.hidden_units
-        good = bool(units) and all(isinstance(n, int) and n > 0 for n in units)
-        _check(good, "model.hidden_units", "positive integers", units)
-        for name in ("embedding_dim", "cross_buckets"):
+        for name in ("crosses", "column_dims"):
+            texts = getattr(self, name)
+            good = isinstance(texts, tuple) and all(isinstance(t, str) for t in texts)
+            _check(good, f"model.{name}", "a tuple of texts", texts)
+        for name in ("hidden_units", "bottom_units"):
+            units = getattr(self, name)
+            good = all(isinstance(n, int) and n > 0 for n in units)
+            good &= bool(units) or name == "bottom_units"
+            _check(good, f"model.{name}", "positive integers", units)
+        for name in ("embedding_dim", "cross_buckets", "cross_layers"):
             value = getattr(self, name)
             _check(value >= 1, f"model.{name}", "an integer of 1 or more", value)
-        if isinstance(self.activation, str):
-            smelu_tf.get(self.activation)
+        for name in ("cross_rank", "bottleneck"):
+            value = getattr(self, name)
+            _check(value >= 0, f"model.{name}", "an integer of 0 or more", value)
+        _check(0 <= self.dropout < 1, "model.dropout", "0 <= rate < 1", self.dropout)
+        _check_choice(self, "model", "interaction", ("none", "dcn", "dlrm"))
+        _check_choice(self, "model", "normalization", ("none", "layer"))
+        _check_choice(self, "model", "initializer", ("he", "signal_preserving"))
+        self.layer_activations()
+
+    def layer_activations(self) -> tuple[Any, ...]:
+        """The activation of each hidden layer: a name, a function or a layer.
+
+        Raises:
+            ValueError: an unknown one, or not as many as there are layers.
+        """
+        num_layers = len(self.hidden_units)
+        if not isinstance(self.activation, str):
+            return (self.activation,) * num_layers
+        names = tuple(self.activation.split(","))
+        for name in names:
+            smelu_tf.get(name)
+        if len(names) not in (1, num_layers):
+            _check(
+                False,
+                "model.activation",
+                f"one activation, or {num_layers} with commas between them",
+                self.activation,
+            )
+        return names if len(names) > 1 else names * num_layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +140,13 @@ class OptimizerConfig:
         wide_accumulator: FTRL's initial accumulator.
         l1: FTRL's L1 strength.
         l2: FTRL's L2 strength.
+        warmup_steps: batches over which both rates rise from 0 to their full value.
+        schedule: what they do then: `constant`, or fall over `decay_steps` as `linear`
+            or `cosine`.
+        decay_steps: batches that the fall takes, from the end of the warm-up.
+        final_rate: the part of the rates that is left at its end.
+        clip_norm: the norm that the gradients of everything but the wide part are
+            scaled down to where theirs, over all of them, is larger; 0: never.
     """
 
     name: str = "adam"
@@ -92,6 +156,11 @@ class OptimizerConfig:
     wide_accumulator: float = 0.1
     l1: float = 0.0
     l2: float = 0.0
+    warmup_steps: int = 0
+    schedule: str = "constant"
+    decay_steps: int = 0
+    final_rate: float = 0.0
+    clip_norm: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,13 +171,19 @@ class TrainOptions:
         seed: of the initial weights.
         checkpoint_steps: batches between checkpoints.
         steps_per_execution: batches that one compiled call trains on.
-        keep_checkpoints: how many checkpoints are kept.
+        keep_checkpoints: how many checkpoints are kept, besides the best one.
+        compute_dtype: of the deep part's arithmetic: `float32`, `bfloat16` (faster
+            where the processor has it), or `auto`: bfloat16 where it is faster.
+            Weights, logits, loss and figures are float32 or wider in any case.
+        deterministic: whether equal runs end with equal bits.
     """
 
     seed: int = 0
     checkpoint_steps: int = 2000
     steps_per_execution: int = 16
     keep_checkpoints: int = 2
+    compute_dtype: str = "float32"
+    deterministic: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,9 +192,18 @@ class EvalConfig:
 
     Attributes:
         batch_size: rows a batch; it does not change the figures.
+        every_steps: batches of training between two validations; 0: at the end only.
+        best_metric: what the best checkpoint is chosen by: `log_loss`,
+            `normalized_entropy`, `auc` or `pr_auc`, of the validation.
+        slices: columns by whose values the figures are split.
+        window_rows: rows of the window that the latest progressive figures are of.
     """
 
     batch_size: int = 4096
+    every_steps: int = 0
+    best_metric: str = "log_loss"
+    slices: tuple[str, ...] = ()
+    window_rows: int = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,10 +226,22 @@ class TrainConfig:
 
     def validate(self) -> None:
         """Raises a ValueError that names the first field with an impossible value."""
-        optimizer, train = self.optimizer, self.train
+        data, optimizer, train = self.data, self.optimizer, self.train
         self.model.validate()
-        if optimizer.name not in ("adam", "adagrad"):
-            _check(False, "optimizer.name", "adam or adagrad", optimizer.name)
+        _check_choice(optimizer, "optimizer", "name", ("adam", "adagrad"))
+        schedules = ("constant", "linear", "cosine")
+        _check_choice(optimizer, "optimizer", "schedule", schedules)
+        _check_choice(train, "train", "compute_dtype", ("float32", "bfloat16", "auto"))
+        metrics = ("log_loss", "normalized_entropy", "auc", "pr_auc")
+        _check_choice(self.eval, "eval", "best_metric", metrics)
+        good = 0 < data.negative_rate <= 1
+        _check(good, "data.negative_rate", "0 < rate <= 1", data.negative_rate)
+        good = 0 <= data.validation_fraction < 1
+        expected = "0 <= fraction < 1"
+        _check(good, "data.validation_fraction", expected, data.validation_fraction)
+        good = optimizer.schedule == "constant" or optimizer.decay_steps > 0
+        expected = f"1 or more with schedule={optimizer.schedule}"
+        _check(good, "optimizer.decay_steps", expected, optimizer.decay_steps)
         positive_integers = {
             "data.batch_size": self.data.batch_size,
             "data.epochs": self.data.epochs,
@@ -153,19 +249,22 @@ class TrainConfig:
             "train.checkpoint_steps": train.checkpoint_steps,
             "train.steps_per_execution": train.steps_per_execution,
             "train.keep_checkpoints": train.keep_checkpoints,
+            "eval.window_rows": self.eval.window_rows,
         }
         for name, value in positive_integers.items():
             _check(value >= 1, name, "an integer of 1 or more", value)
-        for name, seed in (
+        for name, value in (
             ("train.seed", train.seed),
             ("data.shuffle_seed", self.data.shuffle_seed),
+            ("eval.every_steps", self.eval.every_steps),
+            ("optimizer.warmup_steps", optimizer.warmup_steps),
         ):
-            _check(seed >= 0, name, "an integer of 0 or more", seed)
+            _check(value >= 0, name, "an integer of 0 or more", value)
         for name in ("learning_rate", "wide_learning_rate", "adagrad_accumulator"):
             value = getattr(optimizer, name)
             good = math.isfinite(value) and value > 0
             _check(good, f"optimizer.{name}", "a number above 0", value)
-        for name in ("wide_accumulator", "l1", "l2"):
+        for name in ("wide_accumulator", "l1", "l2", "final_rate", "clip_norm"):
             value = getattr(optimizer, name)
             good = math.isfinite(value) and value >= 0
             _check(good, f"optimizer.{name}", "a number of 0 or more", value)
@@ -194,3 +293,10 @@ class TrainConfig:
 def _check(good: bool, name: str, expected: str, received: Any) -> None:
     if not good:
         raise ValueError(f"{name}: expected {expected}, received {received!r}.")
+
+
+def _check_choice(
+    section: Any, prefix: str, name: str, choices: tuple[str, ...]
+) -> None:
+    value = getattr(section, name)
+    _check(value in choices, f"{prefix}.{name}", f"one of {', '.join(choices)}", value)

@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from smelu_tf.pipelines import Schema
+
 
 class StackedEmbedding(tf_keras.layers.Layer):
     """Looks up every column's ids in one variable: one gather, one sparse update.
@@ -97,3 +99,8 @@ class StackedEmbedding(tf_keras.layers.Layer):
             "initializer": tf_keras.initializers.serialize(self.initializer),
             "num_values": self.num_values,
         }
+
+
+def num_values(num_single: int, schema: Schema) -> list[int]:
+    """Values a row of the columns of a table: single ones, then multi-valued ones."""
+    return [1] * num_single + [column.max_values for column in schema.multivalued]

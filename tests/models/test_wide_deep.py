@@ -9,7 +9,7 @@ import tf_keras
 
 import smelu_tf
 from smelu_tf.models import WideDeep, WideDeepConfig
-from smelu_tf.models.wide_deep import Wide
+from smelu_tf.models.wide import Wide
 from smelu_tf.pipelines import (
     Categorical,
     Numeric,

@@ -1,0 +1,100 @@
+"""The wide part: a linear model that remembers single ids and crosses of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from smelu_tf.pipelines import Schema
+
+from .embeddings import StackedEmbedding, num_values
+
+Features = Mapping[str, tf.Tensor]
+
+
+class Wide(tf_keras.layers.Layer):
+    """A linear model over numeric columns, ids and crosses of ids.
+
+        logit = b + numeric · w + Σ_c v[id_c] + Σ_k u[cross_k] + Σ_m Σ_j t[id_mj]
+
+    A cross's id is the mixed-radix number of its columns' ids, folded into
+    `cross_buckets`: exact while the product of their `num_ids` fits. The ids j of a
+    multi-valued column m are added up.
+
+    Args:
+        schema: the columns.
+        crosses: tuples of id columns' names.
+        cross_buckets: ids of each cross at most.
+        **kwargs: of the base layer.
+
+    Input: features as in `Batch`. Output shape: (B, 1).
+
+    Source: Cheng et al., Wide & Deep Learning, arXiv 1606.07792.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        crosses: Sequence[Sequence[str]] = (),
+        cross_buckets: int = 16384,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._radices = dict(zip(schema.id_columns, schema.num_ids, strict=True))
+        self._places = {name: i for i, name in enumerate(schema.id_columns)}
+        self._crosses = tuple(tuple(cross) for cross in crosses)
+        sizes = [
+            min(
+                cross_buckets,
+                int(np.prod([self._radices[c] for c in cross], dtype=float)),
+            )
+            for cross in self._crosses
+        ]
+        self._cross_sizes = tuple(sizes)
+        self.numeric = self.ids = None
+        if schema.numeric:
+            self.numeric = tf_keras.layers.Dense(
+                1, use_bias=False, kernel_initializer="zeros", name="numeric"
+            )
+        several = schema.multivalued
+        if schema.id_columns or several:
+            self.ids = StackedEmbedding(
+                (*schema.num_ids, *sizes, *(column.num_ids for column in several)),
+                1,
+                num_values=num_values(len(schema.id_columns) + len(sizes), schema),
+                name="ids",
+            )
+        self._several = [column.name for column in several]
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the bias."""
+        self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, features: Features) -> tf.Tensor:
+        """The wide part's logit."""
+        parts = []
+        if self.numeric is not None:
+            parts.append(self.numeric(features["numeric"]))
+        if self.ids is not None:
+            own = features["ids"]
+            several = [features[name] for name in self._several]
+            ids = tf.concat([own, *self._cross_ids(own), *several], axis=1)
+            parts.append(tf.reduce_sum(self.ids(ids), axis=1))
+        # TensorFlow's graphs may add up `a + b + c` in another order, but not these.
+        return tf.add_n(parts) + self.bias
+
+    def _cross_ids(self, ids: tf.Tensor) -> list[tf.Tensor]:
+        crossed = []
+        for cross, size in zip(self._crosses, self._cross_sizes, strict=True):
+            number = tf.zeros_like(ids[:, :1], tf.int64)
+            for name in cross:
+                column = self._places[name]
+                own = tf.cast(ids[:, column : column + 1], tf.int64)
+                number = tf.math.floormod(number * self._radices[name] + own, 1 << 40)
+            crossed.append(tf.cast(tf.math.floormod(number, size), tf.int32))
+        return crossed
