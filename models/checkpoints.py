@@ -21,6 +21,9 @@ from smelu_tf.pipelines.files import reading, replacing, writing
 from .config import TrainConfig
 from .wide_deep import WideDeep
 
+FOLDERS = {"newest": "checkpoints", "best": "checkpoints/best"}
+"""Where in a model_dir checkpoints are."""
+
 
 def open_model_dir(model_dir: Path, config: TrainConfig, schema: Schema) -> bool:
     """Makes a model_dir, or checks that it is this run's.
@@ -108,24 +111,35 @@ def load_config(model_dir: Path) -> TrainConfig:
     return TrainConfig.load(path)
 
 
-def restore(checkpoint: tf.train.Checkpoint, model_dir: Path) -> bool:
-    """Restores the newest checkpoint of a model_dir; returns whether there is one.
+def restore(
+    checkpoint: tf.train.Checkpoint, model_dir: Path, which: str = "newest"
+) -> bool:
+    """Restores a checkpoint of a model_dir; returns whether there is one.
+
+    Args:
+        checkpoint: the objects.
+        model_dir: where.
+        which: `newest`, or `best`: of the validations so far.
 
     Raises:
         ValueError: it cannot be read, or belongs to another model.
     """
-    newest = _newest_checkpoint(model_dir / "checkpoints")
-    if newest is None:
+    if which not in FOLDERS:
+        raise ValueError(
+            f"checkpoint: expected one of {', '.join(FOLDERS)}, received {which!r}."
+        )
+    found = _newest_checkpoint(model_dir / FOLDERS[which])
+    if found is None:
         return False
     expected = "a checkpoint of this model"
-    with reading(newest, expected):
-        status = checkpoint.restore(newest)
+    with reading(found, expected):
+        status = checkpoint.restore(found)
         try:
             # What a model to be scored has not, an optimizer say, stays unread.
             status.assert_existing_objects_matched().expect_partial()
         except AssertionError:
             raise ValueError(
-                f"{newest}: expected {expected}, received another's."
+                f"{found}: expected {expected}, received another's."
             ) from None
     return True
 
@@ -140,23 +154,29 @@ def _newest_checkpoint(folder: Path) -> str | None:
     return str(folder / f"ckpt-{max(steps)}") if steps else None
 
 
-def save(manager: tf.train.CheckpointManager, at_interval: bool) -> None:
-    """Saves a checkpoint, at its manager's interval or in any case.
+def save(manager: tf.train.CheckpointManager, step: int) -> None:
+    """Saves a checkpoint, named by its step.
 
     Raises:
         OSError: no space, or no right to write; nothing half-written is left.
     """
     try:
         with writing(manager.directory):
-            manager.save(check_interval=at_interval)
+            manager.save(checkpoint_number=step)
     except OSError:
         for left in Path(manager.directory).glob("*_temp"):
             shutil.rmtree(left)
         raise
 
 
-def load_model(model_dir: str | os.PathLike[str]) -> WideDeep:
-    """The model of a model_dir with the weights of its newest checkpoint.
+def load_model(
+    model_dir: str | os.PathLike[str], checkpoint: str = "newest"
+) -> WideDeep:
+    """The model of a model_dir with the weights of a checkpoint.
+
+    Args:
+        model_dir: where.
+        checkpoint: `newest`, or `best`: of the validations.
 
     Raises:
         ValueError: no model_dir there, or no checkpoint that can be read in it.
@@ -165,10 +185,14 @@ def load_model(model_dir: str | os.PathLike[str]) -> WideDeep:
     config = load_config(model_dir)
     schema = Schema.load(model_dir / "schema.json")
     model = WideDeep(schema, config.model, config.train.seed)
-    if not restore(tf.train.Checkpoint(model=model), model_dir):
+    if not restore(tf.train.Checkpoint(model=model), model_dir, checkpoint):
+        reason = (
+            "nothing has been validated"
+            if checkpoint == "best"
+            else "the training has not come that far"
+        )
         raise ValueError(
-            f"{model_dir}: expected a checkpoint, received none: "
-            "the training has not come that far."
+            f"{model_dir}: expected a checkpoint, received none: {reason}."
         )
     return model
 

@@ -140,11 +140,11 @@ class OptimizerConfig:
         wide_accumulator: FTRL's initial accumulator.
         l1: FTRL's L1 strength.
         l2: FTRL's L2 strength.
-        warmup_steps: batches over which both rates rise from 0 to their full value.
-        schedule: what they do then: `constant`, or fall over `decay_steps` as `linear`
+        warmup_steps: batches over which `learning_rate` rises from 0 to its full value.
+        schedule: what it does then: `constant`, or fall over `decay_steps` as `linear`
             or `cosine`.
         decay_steps: batches that the fall takes, from the end of the warm-up.
-        final_rate: the part of the rates that is left at its end.
+        final_rate: the part of the rate that is left at its end.
         clip_norm: the norm that the gradients of everything but the wide part are
             scaled down to where theirs, over all of them, is larger; 0: never.
     """

@@ -80,7 +80,7 @@ class Deep(tf_keras.layers.Layer):
             name="logit",
         )
 
-    def call(self, features: Features) -> tf.Tensor:
+    def call(self, features: Features, training: bool | None = None) -> tf.Tensor:
         """The deep part's logit."""
         x = tf.cast(features["numeric"], self.compute_dtype) * self.numeric_scale
         if self.embeddings is not None:

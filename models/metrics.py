@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections import deque
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+import tensorflow.experimental.numpy as tnp
 import tf_keras
 
+Figures = dict[str, float | int | None]
+
 # The histogram of logits, for AUC: bins of 1/256 from -16 to 16.
-_NUM_BINS = 8192
-_BINS_PER_UNIT = 256
+NUM_BINS = 8192
+BINS_PER_UNIT = 256
+
+_NUM_SNAPSHOTS = 16
 
 
 def probability(logit: tf.Tensor) -> tf.Tensor:
@@ -20,6 +28,108 @@ def probability(logit: tf.Tensor) -> tf.Tensor:
     their remainder round differently), so it is computed in float64 and rounded.
     """
     return tf.cast(tf.sigmoid(tf.cast(logit, tf.float64)), tf.float32)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BinaryCounts:
+    """What all figures of predictions are taken from: it adds up, and subtracts.
+
+    The counts of two sets of rows are the sum of the counts of each; those of the later
+    rows are the counts of all, less those of the earlier ones. With weights that are
+    multiples of one power of two (1, 0.5, 4 …) weight, label and histogram are exact
+    in this; all else is to the rounding of float64.
+
+    Attributes:
+        sums: float64 (5,): the number of examples, and the weighted sums of 1 (the
+            weight), log loss, prediction and label.
+        histogram: float64 (2, bins): the weight of label 0 and of label 1 by the logit,
+            in bins of 1/256 from -16 to 16; logits beyond are in the outermost ones.
+
+    Example:
+        >>> metrics = BinaryMetrics()
+        >>> metrics.update_state([0.0, 1.0], [-1.0, 1.0])
+        >>> earlier = metrics.counts()
+        >>> metrics.update_state([1.0], [0.0])
+        >>> round((metrics.counts() - earlier).figures()["log_loss"], 4)
+        0.6931
+    """
+
+    sums: np.ndarray
+    histogram: np.ndarray
+
+    @classmethod
+    def zero(cls) -> BinaryCounts:
+        """The counts of no rows."""
+        return cls(np.zeros(5), np.zeros((2, NUM_BINS)))
+
+    def __add__(self, other: BinaryCounts) -> BinaryCounts:
+        return BinaryCounts(self.sums + other.sums, self.histogram + other.histogram)
+
+    def __sub__(self, other: BinaryCounts) -> BinaryCounts:
+        return BinaryCounts(self.sums - other.sums, self.histogram - other.histogram)
+
+    @property
+    def num_examples(self) -> int:
+        """How many examples have been counted."""
+        return int(self.sums[0])
+
+    def figures(self) -> Figures:
+        """The figures by name, as `BinaryMetrics` has them, ready for JSON.
+
+        A figure that the counts do not determine (of one class only, say) is None.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = _figures(self.sums, self.histogram, np)
+        finite = {
+            name: float(value) if math.isfinite(value) else None
+            for name, value in values.items()
+        }
+        return {**finite, "num_examples": self.num_examples}
+
+
+class SlidingWindow:
+    """The figures of the latest rows, from counts that only grow.
+
+    From the counts so far it takes off those of some time ago, of which it keeps
+    about 16, 130 KB each. The window then has `num_rows` rows, or up to 1/16 and what
+    lies between two calls more; as long as there are fewer rows, all of them.
+
+    Args:
+        num_rows: of the window, 1 or more.
+        start: the counts that were there at the start, which no window looks beyond;
+            by default none.
+
+    Raises:
+        ValueError: `num_rows` is less than 1.
+
+    Example:
+        >>> window = SlidingWindow(1000)
+        >>> for batch in batches:
+        ...     metrics.update_state(batch.label, logit(batch), batch.weight)
+        ...     figures = window.update(metrics.counts())
+    """
+
+    def __init__(self, num_rows: int, start: BinaryCounts | None = None) -> None:
+        if num_rows < 1:
+            raise ValueError(f"num_rows: expected 1 or more, received {num_rows}.")
+        self._num_rows = num_rows
+        self._snapshots = deque([start or BinaryCounts.zero()])
+
+    def update(self, counts: BinaryCounts) -> Figures:
+        """The figures of the latest rows.
+
+        Args:
+            counts: of all rows so far, those of the last call among them.
+        """
+        snapshots = self._snapshots
+        first = counts.num_examples - self._num_rows
+        while len(snapshots) > 1 and snapshots[1].num_examples <= first:
+            snapshots.popleft()
+        figures = (counts - snapshots[0]).figures()
+        spacing = self._num_rows / _NUM_SNAPSHOTS
+        if counts.num_examples - snapshots[-1].num_examples >= spacing:
+            snapshots.append(counts)
+        return figures
 
 
 @tf_keras.saving.register_keras_serializable("smelu_tf")
@@ -50,10 +160,10 @@ class BinaryMetrics(tf_keras.metrics.Metric):
         if tf.as_dtype(dtype) != tf.float64:
             raise ValueError(f"dtype: expected float64, received {dtype}.")
         super().__init__(name=name, dtype="float64")
-        # examples, weight, loss, prediction, label (the last four weighted)
+        # As in `BinaryCounts`.
         self.sums = self.add_weight(name="sums", shape=(5,), initializer="zeros")
         self.histogram = self.add_weight(
-            name="histogram", shape=(2, _NUM_BINS), initializer="zeros"
+            name="histogram", shape=(2, NUM_BINS), initializer="zeros"
         )
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -69,33 +179,32 @@ class BinaryMetrics(tf_keras.metrics.Metric):
         weight = tf.ones_like(label)
         if sample_weight is not None:
             weight = tf.reshape(tf.cast(sample_weight, tf.float64), [-1])
-        loss = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logit)
-        columns = [tf.ones_like(loss), loss, tf.sigmoid(logit), label]
-        weighted = [tf.reduce_sum(weight * column) for column in columns]
+        loss = tf.math.softplus(logit) - label * logit
+        columns = tf.stack([tf.ones_like(loss), loss, tf.sigmoid(logit), label])
         size = tf.cast(tf.size(label), tf.float64)
-        self.sums.assign_add(tf.stack([size, *weighted]))
-        bins = tf.cast(tf.floor(logit * _BINS_PER_UNIT), tf.int32) + _NUM_BINS // 2
-        bins = tf.clip_by_value(bins, 0, _NUM_BINS - 1)
+        # One product: half the time of a sum for each column.
+        weighted = tf.linalg.matvec(columns, weight)
+        self.sums.assign_add(tf.concat([[size], weighted], axis=0))
+        bins = tf.cast(tf.floor(logit * BINS_PER_UNIT), tf.int32) + NUM_BINS // 2
+        bins = tf.clip_by_value(bins, 0, NUM_BINS - 1)
         # Not Bincount: it differs between runs even under op determinism.
         counts = tf.math.unsorted_segment_sum(
-            weight, bins + _NUM_BINS * tf.cast(label, tf.int32), 2 * _NUM_BINS
+            weight, bins + NUM_BINS * tf.cast(label, tf.int32), 2 * NUM_BINS
         )
-        self.histogram.assign_add(tf.reshape(counts, [2, _NUM_BINS]))
+        self.histogram.assign_add(tf.reshape(counts, [2, NUM_BINS]))
+
+    def counts(self) -> BinaryCounts:
+        """What has been added, as NumPy arrays; the variables are read once."""
+        variables = (self.sums, self.histogram)
+        return BinaryCounts(*(tf.convert_to_tensor(v).numpy() for v in variables))
 
     def result(self) -> dict[str, tf.Tensor]:
-        """The figures by name; NaN where the counts do not determine one."""
-        num_examples, weight, loss, prediction, label = tf.unstack(self.sums)
-        log_loss = loss / weight
-        rate = label / weight
-        entropy = -(tf.math.xlogy(rate, rate) + tf.math.xlogy(1 - rate, 1 - rate))
-        return {
-            "num_examples": num_examples,
-            "weight": weight,
-            "log_loss": log_loss,
-            "normalized_entropy": log_loss / entropy,
-            **_areas(self.histogram),
-            "calibration": prediction / label,
-        }
+        """The figures by name; not finite where the counts do not determine one."""
+        return _figures(*map(tf.convert_to_tensor, (self.sums, self.histogram)), tnp)
+
+    def figures(self) -> Figures:
+        """The figures as Python numbers, ready for JSON: None where undetermined."""
+        return self.counts().figures()
 
     def reset_state(self) -> None:
         """Starts again from nothing."""
@@ -112,24 +221,35 @@ class BinaryMetrics(tf_keras.metrics.Metric):
         """The mean log loss of the examples added."""
         return self.sums[2] / self.sums[1]
 
-    def figures(self) -> dict[str, float | int | None]:
-        """The figures as Python numbers, ready for JSON: None where undetermined."""
-        values = {name: float(value) for name, value in self.result().items()}
-        finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
-        return {**finite, "num_examples": int(values["num_examples"])}
 
+def _figures(sums: Any, histogram: Any, numpy: Any) -> dict[str, Any]:
+    """The figures of counts, in NumPy or in TensorFlow.
 
-def _areas(histogram: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Areas under the curves of a histogram (2, bins): negatives, positives."""
-    counts = tf.reverse(tf.convert_to_tensor(histogram), axis=[1])
-    negatives, positives = tf.unstack(counts)
-    above = tf.cumsum(positives, exclusive=True)  # positives ranked higher
-    all_negatives, all_positives = tf.reduce_sum(negatives), tf.reduce_sum(positives)
-    concordant = tf.reduce_sum(negatives * (above + positives / 2))
-    found = above + positives
-    ranked = found + tf.cumsum(negatives)
-    precision = tf.math.divide_no_nan(found, ranked)
+    Args:
+        sums: as in `BinaryCounts`.
+        histogram: as there.
+        numpy: `np` for arrays, TensorFlow's `tnp` for tensors: one formula for both.
+    """
+
+    def plogp(p: Any) -> Any:
+        return p * numpy.log(numpy.where(p == 0, 1.0, p))
+
+    num_examples, weight, loss, prediction, label = (sums[i] for i in range(5))
+    rate = label / weight
+    entropy = -plogp(rate) - plogp(1 - rate)
+    # From the highest logit to the lowest.
+    negatives, positives = (numpy.flip(histogram[i], 0) for i in range(2))
+    num_negatives, num_positives = numpy.sum(negatives), numpy.sum(positives)
+    found = numpy.cumsum(positives)
+    concordant = numpy.sum(negatives * (found - positives / 2))
+    ranked = found + numpy.cumsum(negatives)
+    precision = found / numpy.where(ranked == 0, 1.0, ranked)
     return {
-        "auc": concordant / (all_negatives * all_positives),
-        "pr_auc": tf.reduce_sum(precision * positives) / all_positives,
+        "num_examples": num_examples,
+        "weight": weight,
+        "log_loss": loss / weight,
+        "normalized_entropy": loss / weight / entropy,
+        "auc": concordant / (num_negatives * num_positives),
+        "pr_auc": numpy.sum(precision * positives) / num_positives,
+        "calibration": prediction / label,
     }

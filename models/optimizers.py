@@ -9,12 +9,14 @@ as they are.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
 from .config import OptimizerConfig
+from .schedules import WarmupDecay
 
 _EPSILON = 1e-7
 _BETA_1, _BETA_2 = 0.9, 0.999
@@ -24,18 +26,22 @@ _BETA_1, _BETA_2 = 0.9, 0.999
 class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
     """FTRL-proximal for variables under `wide/`, Adam or Adagrad for all others.
 
-    Adam is lazy: the moments of a table's row change only when it is looked up.
+    Adam is lazy: the moments of a table's row change only when it is looked up. Rows of
+    a table that a batch did not look up are neither read nor written.
 
     Args:
         rule: `adam` or `adagrad`, for everything but the wide part.
-        learning_rate: its rate.
+        learning_rate: its rate: a number, or a schedule of numbers. (FTRL's formula has
+            one rate for all steps, and rates of its own for each weight.)
         adagrad_accumulator: Adagrad's initial accumulator.
         wide_learning_rate: FTRL's rate.
         wide_accumulator: FTRL's initial accumulator.
         l1: FTRL's L1 strength.
         l2: FTRL's L2 strength.
+        clip_norm: the norm that the gradients of all that is not wide, taken together,
+            are scaled down to where it is larger; 0: never.
         name: of the optimizer.
-        **kwargs: of the base optimizer (`clipnorm` …).
+        **kwargs: of the base optimizer.
 
     Source: McMahan et al., Ad Click Prediction, KDD 2013 (FTRL-proximal); Kingma &
     Ba, arXiv 1412.6980 (Adam); Duchi et al., JMLR 2011 (Adagrad).
@@ -44,12 +50,13 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
     def __init__(
         self,
         rule: str = "adam",
-        learning_rate: float = 0.002,
+        learning_rate: float | WarmupDecay = 0.002,
         adagrad_accumulator: float = 0.1,
         wide_learning_rate: float = 0.05,
         wide_accumulator: float = 0.1,
         l1: float = 0.0,
         l2: float = 0.0,
+        clip_norm: float = 0.0,
         name: str = "WideDeepOptimizer",
         **kwargs: Any,
     ) -> None:
@@ -59,6 +66,7 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         self.rule = rule
         self.adagrad_accumulator = adagrad_accumulator
         self.wide_accumulator = wide_accumulator
+        self.clip_norm = clip_norm
         self._set_hyper("learning_rate", kwargs.get("lr", learning_rate))
         self._set_hyper("decay", self._initial_decay)
         self._set_hyper("wide_learning_rate", wide_learning_rate)
@@ -70,12 +78,13 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         """The optimizer that a configuration describes."""
         return cls(
             rule=config.name,
-            learning_rate=config.learning_rate,
+            learning_rate=WarmupDecay.of(config),
             adagrad_accumulator=config.adagrad_accumulator,
             wide_learning_rate=config.wide_learning_rate,
             wide_accumulator=config.wide_accumulator,
             l1=config.l1,
             l2=config.l2,
+            clip_norm=config.clip_norm,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -90,6 +99,7 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             "wide_accumulator": self.wide_accumulator,
             "l1": self._serialize_hyperparameter("l1"),
             "l2": self._serialize_hyperparameter("l2"),
+            "clip_norm": self.clip_norm,
         }
 
     def _create_slots(self, var_list: list[tf.Variable]) -> None:
@@ -131,6 +141,28 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             use_locking=self._use_locking,
         )
 
+    def _transform_gradients(
+        self, grads_and_vars: Sequence[tuple[Any, tf.Variable]]
+    ) -> list[tuple[Any, tf.Variable]]:
+        """Clips gradients that are already those of all replicas."""
+        pairs = super()._transform_gradients(grads_and_vars)
+        if not self.clip_norm:
+            return pairs
+        pairs = [(_with_distinct_rows(grad), var) for grad, var in pairs]
+        clipped = [grad for grad, var in pairs if not _is_wide(var)]
+        clipped, _ = tf.clip_by_global_norm(clipped, self.clip_norm)
+        rest = iter(clipped)
+        return [(g if _is_wide(var) else next(rest), var) for g, var in pairs]
+
+    def _resource_apply_sparse_duplicate_indices(
+        self, grad: tf.Tensor, handle: tf.Variable, indices: tf.Tensor, **kwargs: Any
+    ) -> tf.Operation:
+        """Updates rows; those that come several times are summed first."""
+        slices = _with_distinct_rows(tf.IndexedSlices(grad, indices))
+        return self._resource_apply_sparse(
+            slices.values, handle, slices.indices, **kwargs
+        )
+
     def _resource_apply_sparse(
         self,
         grad: tf.Tensor,
@@ -138,35 +170,55 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         indices: tf.Tensor,
         apply_state: Any = None,
     ) -> tf.Operation:
-        """Updates distinct rows; the base class has summed repeated ones."""
-        if _is_wide(var):
-            return tf.raw_ops.ResourceSparseApplyFtrlV2(
-                **self._ftrl_arguments(var), grad=grad, indices=indices
-            )
-        if self.rule == "adagrad":
-            return tf.raw_ops.ResourceSparseApplyAdagradV2(
-                **self._adagrad_arguments(var), grad=grad, indices=indices
-            )
-        return self._apply_lazy_adam(grad, var, indices)
+        """Updates distinct rows.
 
-    def _apply_lazy_adam(
-        self, grad: tf.Tensor, var: tf.Variable, indices: tf.Tensor
-    ) -> tf.Operation:
-        dtype = var.dtype
-        power_1, power_2 = self._adam_powers(dtype)
-        rate = self._decayed_lr(dtype) * tf.sqrt(1.0 - power_2) / (1.0 - power_1)
-        m_slot, v_slot = self.get_slot(var, "m"), self.get_slot(var, "v")
-        m = _BETA_1 * tf.gather(m_slot, indices) + (1.0 - _BETA_1) * grad
-        v = _BETA_2 * tf.gather(v_slot, indices) + (1.0 - _BETA_2) * tf.square(grad)
-        row = tf.gather(var, indices) - rate * m / (tf.sqrt(v) + _EPSILON)
+        By a gather, plain arithmetic and a scatter each: several times faster than
+        TensorFlow's sparse update operations, which take rows one after another.
+        """
+        if _is_wide(var):
+            names, rule = ("accumulator", "linear"), self._ftrl
+        elif self.rule == "adagrad":
+            names, rule = ("accumulator",), self._adagrad
+        else:
+            names, rule = ("m", "v"), self._lazy_adam
+        targets = (var, *(self.get_slot(var, name) for name in names))
+        updated = rule(grad, *(tf.gather(target, indices) for target in targets))
         return tf.group(
             *(
                 tf.raw_ops.ResourceScatterUpdate(
                     resource=target.handle, indices=indices, updates=value
                 )
-                for target, value in ((m_slot, m), (v_slot, v), (var, row))
+                for target, value in zip(targets, updated, strict=True)
             )
         )
+
+    def _ftrl(
+        self, grad: tf.Tensor, row: tf.Tensor, n: tf.Tensor, z: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        dtype = row.dtype
+        rate = self._get_hyper("wide_learning_rate", dtype)
+        l1, l2 = self._get_hyper("l1", dtype), self._get_hyper("l2", dtype)
+        new_n = n + tf.square(grad)
+        root = tf.sqrt(new_n)
+        z += grad - (root - tf.sqrt(n)) / rate * row
+        shrunk = tf.clip_by_value(z, -l1, l1) - z
+        return tf.math.divide_no_nan(shrunk, root / rate + 2.0 * l2), new_n, z
+
+    def _adagrad(
+        self, grad: tf.Tensor, row: tf.Tensor, total: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        total += tf.square(grad)
+        step = grad / (tf.sqrt(total) + _EPSILON)
+        return row - self._decayed_lr(row.dtype) * step, total
+
+    def _lazy_adam(
+        self, grad: tf.Tensor, row: tf.Tensor, m: tf.Tensor, v: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        power_1, power_2 = self._adam_powers(row.dtype)
+        rate = self._decayed_lr(row.dtype) * tf.sqrt(1.0 - power_2) / (1.0 - power_1)
+        m = _BETA_1 * m + (1.0 - _BETA_1) * grad
+        v = _BETA_2 * v + (1.0 - _BETA_2) * tf.square(grad)
+        return row - rate * m / (tf.sqrt(v) + _EPSILON), m, v
 
     def _adam_powers(self, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
         step = tf.cast(self.iterations + 1, dtype)
@@ -195,6 +247,24 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             "epsilon": tf.cast(_EPSILON, var.dtype),
             "use_locking": self._use_locking,
         }
+
+
+def _with_distinct_rows(grad: Any) -> Any:
+    """A gradient whose rows come once each, those of one number summed."""
+    if not isinstance(grad, tf.IndexedSlices) or _are_distinct(grad.indices):
+        return grad
+    distinct, places = tf.unique(grad.indices)
+    summed = tf.math.unsorted_segment_sum(grad.values, places, tf.size(distinct))
+    return tf.IndexedSlices(summed, distinct, grad.dense_shape)
+
+
+def _are_distinct(indices: tf.Tensor) -> bool:
+    """Whether row numbers are known to be distinct: what `tf.unique` has returned."""
+    if tf.executing_eagerly():
+        return False
+    while indices.op.type in ("Identity", "Reshape"):
+        indices = indices.op.inputs[0]
+    return indices.op.type in ("Unique", "UniqueV2") and indices.value_index == 0
 
 
 def _is_wide(var: tf.Variable) -> bool:

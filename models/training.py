@@ -6,15 +6,28 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from smelu_tf.pipelines import Blocks, Passes, RowFiles, named_schema, open_rows
-from smelu_tf.pipelines.files import writing
+from smelu_tf.pipelines import (
+    Blocks,
+    Passes,
+    RowFiles,
+    Schema,
+    Transform,
+    for_replicas,
+    named_schema,
+    open_rows,
+    sample_negatives,
+)
 
+from .asynchronous import AsynchronousSteps
 from .checkpoints import (
+    FOLDERS,
     discard,
     open_model_dir,
     restore,
@@ -22,17 +35,20 @@ from .checkpoints import (
     update_metrics,
 )
 from .config import TrainConfig
-from .metrics import BinaryMetrics
+from .divergence import suspects
+from .evaluation import Scorer, evaluate
+from .history import Figures, History, Progress
+from .metrics import BinaryCounts, BinaryMetrics
 from .optimizers import WideDeepOptimizer
+from .preemption import StopRequest, sigterm_as_request
+from .steps import MAX_LOSS, TrainSteps
+from .strategies import is_chief, make_strategy
 from .wide_deep import WideDeep
 
-_REPORT_ROWS = 10_000  # rows between reports of the figures so far
-_SCALAR = tf.compat.v1.SummaryMetadata(
-    plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
-)
+_REPORT_ROWS = 10_000  # rows between reports of the figures so far, at first
+_MAX_REPORTS = 200  # about, for each doubling of the rows
 
-Progress = Callable[[int, float], None]
-"""Called now and then with the rows seen so far and the log loss over them."""
+_BETTER = {"log_loss": -1, "normalized_entropy": -1, "auc": 1, "pr_auc": 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,14 +58,18 @@ class TrainResult:
     Attributes:
         model: the trained model, compiled.
         progressive: the figures of the predictions made before learning.
+        validation: the figures of the last validation; None without one.
         rows_per_second: of this call, reading included; None if nothing was left.
         num_bad_rows: rows passed over.
+        finished: whether the rows are over; else the run was asked to stop before.
     """
 
     model: WideDeep
     progressive: dict[str, float | int | None]
+    validation: Figures | None
     rows_per_second: float | None
     num_bad_rows: int
+    finished: bool
 
 
 def train(
@@ -57,154 +77,375 @@ def train(
     files: str | os.PathLike[str] | Sequence[str],
     model_dir: str | os.PathLike[str],
     *,
+    validation_files: str | os.PathLike[str] | Sequence[str] = (),
     max_bad_rows: int = 0,
     data_service: str = "",
+    strategy: str = "one_device",
     progress: Progress | None = None,
 ) -> TrainResult:
     """Trains a model on rows in their order, and leaves it in model_dir.
 
     A run that was stopped goes on from its newest checkpoint when called with the
-    same arguments; one that has ended returns at once.
+    same arguments; one that has ended returns at once. SIGTERM makes it save a
+    checkpoint and return.
 
     Args:
         config: the configuration.
         files: row files (paths or glob patterns, as `read_rows` takes them), or a
             folder of blocks of the configuration's schema.
-        model_dir: a new or empty folder, or one of the same run.
+        model_dir: a new or empty folder, or one of the same run. On a cluster all
+            processes see it.
+        validation_files: rows to validate on; the best checkpoint is chosen by them.
+            By default those that `data.validation_fraction` holds out, if any.
         max_bad_rows: how many rows that do not parse are passed over; they are
             written to `rejects.txt` in model_dir.
         data_service: the address of a `tf.data` service (`grpc://host:port`) whose
             workers read the blocks. The order is then not kept: a run that goes on may
             miss or repeat rows that were under way when it stopped.
-        progress: see `Progress`.
+        strategy: where it runs; see `strategies.make_strategy`. `data.batch_size` is
+            that of all replicas together. With parameter servers, this process is the
+            chief, and the order of updates is not determined.
+        progress: see `history.Progress`.
 
     Raises:
         ValueError: bad configuration, a missing or empty file, a row that does not
             parse (`BadRowError`: file and line), no row that does, blocks that are
             damaged or of another schema, a model_dir of another model, or a checkpoint
             that cannot be read.
-        ArithmeticError: the loss is no longer a number.
+        ArithmeticError: the loss is no longer a number, or far too large. The newest
+            checkpoint is from before.
         OSError: no space, or no right to read or write.
 
     A run that fails before its first checkpoint leaves no model_dir behind.
     """
     config.validate()
     model_dir = Path(model_dir)
-    rows = open_rows(files, max_bad_rows, model_dir / "rejects.txt")
-    with rows.errors():
+    if config.train.deterministic:
+        tf.keras.utils.set_random_seed(config.train.seed)
+        tf.config.experimental.enable_op_determinism()
+    rejects = model_dir / "rejects.txt" if is_chief() else None
+    rows, held_out = _split(
+        open_rows(files, max_bad_rows, rejects), validation_files, config
+    )
+    state = _State()
+    with rows.errors(), make_strategy(strategy).scope():
         schema = rows.complete(named_schema(config.data.schema))
-        model = WideDeep(schema, config.model, config.train.seed)
-        is_new = open_model_dir(model_dir, config, schema)
+        run = _Run(config, schema, state, model_dir, rows, held_out, data_service)
+        is_new = is_chief() and open_model_dir(model_dir, config, schema)
         try:
-            result = _run(model, rows, config, model_dir, data_service, progress)
+            with sigterm_as_request() as request:
+                result = run(request, progress)
         except BaseException:
             if is_new and not any(model_dir.glob("checkpoints/*.index")):
                 discard(model_dir)
             raise
-    figures = {**result.progressive, "num_bad_rows": result.num_bad_rows}
-    update_metrics(model_dir, progressive=figures)
+    if is_chief():
+        sections: dict[str, Figures] = {
+            "progressive": {**result.progressive, "num_bad_rows": result.num_bad_rows}
+        }
+        if result.validation is not None:
+            sections["validation"] = result.validation
+        update_metrics(model_dir, **sections)
     return result
 
 
-def _run(
-    model: WideDeep,
-    rows: RowFiles | Blocks,
-    config: TrainConfig,
-    model_dir: Path,
-    data_service: str,
-    progress: Progress | None,
-) -> TrainResult:
-    """Trains on what is left of the rows, with checkpoints and progress."""
-    metrics = BinaryMetrics()
-    model.compile(
-        WideDeepOptimizer.of(config.optimizer),
-        weighted_metrics=[metrics],
-        steps_per_execution=config.train.steps_per_execution,
-    )
-    steps = model.optimizer.iterations
-    finished = tf.Variable(False, name="finished")
-    num_bad_rows = tf.Variable(0, dtype=tf.int64, name="num_bad_rows")
-    checkpoint = tf.train.Checkpoint(
-        model=model,
-        optimizer=model.optimizer,
-        metrics=metrics,
-        finished=finished,
-        num_bad_rows=num_bad_rows,
-    )
-    manager = tf.train.CheckpointManager(
-        checkpoint,
-        str(model_dir / "checkpoints"),
-        max_to_keep=config.train.keep_checkpoints,
-        checkpoint_interval=config.train.checkpoint_steps,
-        step_counter=steps,
-    )
-    restore(checkpoint, model_dir)
-    was_finished = bool(finished)
-    train_steps = model.make_train_function()
-    batches = rows.batches(
-        model.schema,
-        config.data.batch_size,
-        transform=model.transform,
-        first=int(steps),
-        passes=Passes(
-            config.data.epochs,
-            config.data.shuffle_seed if config.data.shuffle else None,
-            data_service,
-        ),
-    )
-    iterator = iter(batches)
-    seen = int(metrics.num_examples)
-    start, first_row, next_report = time.monotonic(), seen, seen
-    with writing(model_dir / "tensorboard"):
-        events = tf.summary.create_file_writer(str(model_dir / "tensorboard"))
-    with contextlib.closing(events):
-        while not finished:
-            try:
-                train_steps(iterator)
-            except tf.errors.OutOfRangeError:
-                finished.assign(True)
-                num_bad_rows.assign(rows.num_bad_rows)
-            seen = int(metrics.num_examples)
-            if finished or seen >= next_report:
-                next_report = seen + _REPORT_ROWS
-                _report(events, metrics, int(steps), progress)
-            if finished and not seen:
-                raise ValueError("data: expected rows, received none that parse.")
-            save(manager, at_interval=not finished)
-    seconds = time.monotonic() - start
-    return TrainResult(
-        model=model,
-        progressive=metrics.figures(),
-        rows_per_second=None if was_finished else (seen - first_row) / seconds,
-        num_bad_rows=int(num_bad_rows),
-    )
+class _Run:
+    """A model, what trains it, and what is saved of both.
 
-
-def _report(
-    events: tf.summary.SummaryWriter,
-    metrics: BinaryMetrics,
-    step: int,
-    progress: Progress | None,
-) -> None:
-    """Passes the figures so far on, to TensorBoard too.
-
-    Raises:
-        ArithmeticError: the log loss is not a finite number.
+    Made and called under the strategy.
     """
-    figures = metrics.figures()
-    if figures["log_loss"] is None and figures["weight"] != 0:
-        raise ArithmeticError(
-            f"step {step}: expected a finite log loss, received none; "
-            "the training diverged (a smaller learning rate may help)."
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        schema: Schema,
+        state: _State,
+        model_dir: Path,
+        rows: RowFiles | Blocks,
+        held_out: RowFiles | Blocks | None,
+        data_service: str,
+    ) -> None:
+        self._config = config
+        self._model_dir = model_dir
+        self._rows = rows
+        self._held_out = held_out
+        self._data_service = data_service
+        self._strategy = tf.distribute.get_strategy()
+        self._model = WideDeep(schema, config.model, config.train.seed)
+        self._model.compile(WideDeepOptimizer.of(config.optimizer))
+        optimizer = self._model.optimizer
+        # Slots too are made under the strategy, and are there to be restored.
+        optimizer._create_all_weights(self._model.trainable_variables)
+        self._metrics = BinaryMetrics()
+        self._steps: TrainSteps | AsynchronousSteps = TrainSteps(
+            self._model,
+            optimizer,
+            self._metrics,
+            config.data.negative_rate,
+            config.train.steps_per_execution,
         )
-    with events.as_default(step=step):
-        for name in ("log_loss", "normalized_entropy", "auc", "calibration"):
-            if figures[name] is not None:
-                # `tf.summary.scalar` needs the package tensorboard; this does not.
-                tf.summary.write(
-                    f"progressive/{name}",
-                    tf.constant(figures[name], tf.float32),
-                    metadata=_SCALAR,
+        if isinstance(self._strategy, tf.distribute.ParameterServerStrategy):
+            self._steps = AsynchronousSteps(
+                self._steps,
+                self._strategy.num_workers,
+                config.train.steps_per_execution,
+            )
+        self._state = state
+        self._checkpoint = tf.train.Checkpoint(
+            model=self._model, optimizer=optimizer, state=state
+        )
+        self._validated: Figures | None = None
+
+    def __call__(self, request: StopRequest, progress: Progress | None) -> TrainResult:
+        """Trains on what is left of the rows, with checkpoints and progress."""
+        config, state = self._config, self._state
+        self._manager = self._manager_of("newest", config.train.keep_checkpoints)
+        self._best = self._manager_of("best", 1)
+        restore(self._checkpoint, self._model_dir)
+        counts = state.counts()
+        self._metrics.sums.assign(counts.sums)
+        self._metrics.histogram.assign(counts.histogram)
+        was_finished = bool(state.finished)
+        first_row = self._rows_read()
+        start = time.monotonic()
+        with contextlib.ExitStack() as stack:
+            self._history = None
+            if is_chief():
+                self._history = stack.enter_context(
+                    contextlib.closing(
+                        History(
+                            self._model_dir,
+                            config.eval.window_rows,
+                            int(state.position),
+                            counts,
+                            progress,
+                        )
+                    )
                 )
-    if progress is not None:
-        progress(int(metrics.num_examples), float(metrics.log_loss))
+            if not was_finished:
+                self._train(request)
+        counts = self._metrics.counts()
+        seconds = time.monotonic() - start
+        return TrainResult(
+            model=self._model,
+            progressive=counts.figures(),
+            validation=self._validated,
+            rows_per_second=None
+            if was_finished
+            else (self._rows_read() - first_row) / seconds,
+            num_bad_rows=int(state.num_bad_rows),
+            finished=bool(state.finished),
+        )
+
+    def _train(self, request: StopRequest) -> None:
+        config, state = self._config, self._state
+        position = saved = int(state.position)
+        iterator = self._iterator(position)
+        next_report = position
+        next_validation = position + config.eval.every_steps
+        stop = finished = False
+        while not (finished or stop):
+            steps = self._steps(iterator, request.received)
+            self._check(steps.last_loss, position, steps.num_steps)
+            position += steps.num_steps
+            stop, finished = steps.stop_wanted > 0, steps.finished
+            is_last = finished or stop
+            saves = is_last or position >= saved + config.train.checkpoint_steps
+            validates = self._held_out is not None and (
+                finished or 0 < config.eval.every_steps and position >= next_validation
+            )
+            if not (saves or validates or position >= next_report):
+                continue
+            self._check(self._steps.join(), position, None)
+            # On a cluster all workers take part in this.
+            counts = self._metrics.counts()
+            if finished and not counts.num_examples:
+                raise ValueError("data: expected rows, received none that parse.")
+            state.set(position, counts, finished, self._rows.num_bad_rows)
+            figures = self._validate() if validates else None
+            if self._history is not None:
+                self._history.report(position, self._rows_read(), counts, figures)
+            next_report = position + self._report_steps(position)
+            if validates:
+                next_validation = position + config.eval.every_steps
+            if saves:
+                self._save(self._manager)
+                saved = position
+
+    def _iterator(self, first: int) -> Iterator[Any]:
+        """The batches from a number on, as the steps take them."""
+        batches = self._batches(first, Transform(self._model.schema))
+
+        def parts(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            own = self._strategy.num_replicas_in_sync // context.num_input_pipelines
+            return for_replicas(
+                batches,
+                context.input_pipeline_id * own,
+                own,
+                self._strategy.num_replicas_in_sync,
+            ).prefetch(4)
+
+        if isinstance(self._steps, AsynchronousSteps):
+            return iter(for_replicas(batches, 0, 1, 1).prefetch(4))
+        if self._strategy.num_replicas_in_sync == 1:
+            return iter(parts(tf.distribute.InputContext()))
+        return iter(self._strategy.distribute_datasets_from_function(parts))
+
+    def _batches(self, first: int, transform: Transform) -> tf.data.Dataset:
+        data = self._config.data
+        batches = self._rows.batches(
+            self._model.schema,
+            data.batch_size,
+            transform=transform,
+            first=first,
+            passes=Passes(
+                data.epochs,
+                data.shuffle_seed if data.shuffle else None,
+                self._data_service,
+            ),
+        )
+        return sample_negatives(
+            batches, data.negative_rate, self._config.train.seed, first
+        )
+
+    def _check(self, loss: float, position: int, num_steps: int | None) -> None:
+        """Raises an ArithmeticError where a loss says that the training diverged."""
+        if loss < MAX_LOSS:
+            return
+        where, blamed = f"batches up to {position}", ""
+        if num_steps is not None and isinstance(self._steps, TrainSteps):
+            number, size = position + num_steps - 1, self._config.data.batch_size
+            where = (
+                f"batch {number} (rows {number * size} to {(number + 1) * size - 1})"
+            )
+            schema = self._model.schema
+            for batch in self._batches(number, Transform(schema)).take(1):
+                blamed = "; ".join(suspects(batch, schema)[:5])
+        reason = (
+            f"the columns that stand out: {blamed}."
+            if blamed
+            else "no column stands out: the training diverged (a smaller learning rate, "
+            "a warm-up or clipping may help)."
+        )
+        newest = self._manager.latest_checkpoint or "none"
+        raise ArithmeticError(
+            f"{where}: expected a finite log loss below {MAX_LOSS:g}, received "
+            f"{loss:g}; {reason} Checkpoint from before: {newest}."
+        )
+
+    def _rows_read(self) -> int:
+        """About how many rows have been read, exactly but at the end of a pass."""
+        most = self._rows.estimated_rows() * self._config.data.epochs
+        return min(int(self._state.position) * self._config.data.batch_size, most)
+
+    def _report_steps(self, position: int) -> int:
+        """Steps to the next report: more of them the longer the run is."""
+        size = self._config.data.batch_size
+        return max(_REPORT_ROWS // size, position // _MAX_REPORTS, 1)
+
+    def _validate(self) -> Figures | None:
+        """The figures on the rows held out; the best weights so far are kept."""
+        if self._held_out is None or not is_chief():
+            return None
+        scorer = Scorer.of(self._model)
+        with self._held_out.errors():
+            batches = self._held_out.batches(
+                scorer.schema, self._config.eval.batch_size, transform=scorer.transform
+            )
+            figures = evaluate(scorer, batches)
+        self._validated = figures
+        name = self._config.eval.best_metric
+        value = figures[name]
+        if value is not None and self._state.is_better(_BETTER[name] * float(value)):
+            self._save(self._best)
+        return figures
+
+    def _manager_of(self, which: str, keep: int) -> tf.train.CheckpointManager:
+        checkpoint = self._checkpoint
+        if which == "best":
+            checkpoint = tf.train.Checkpoint(model=self._model)
+        return tf.train.CheckpointManager(
+            checkpoint,
+            str(self._model_dir / FOLDERS[which]),
+            max_to_keep=keep,
+        )
+
+    def _save(self, manager: tf.train.CheckpointManager) -> None:
+        """Saves the weights, which all are numbers."""
+        if not is_chief():
+            return
+        wrong = [v.name for v in self._model.variables if not _is_finite(v)]
+        if wrong:
+            raise ArithmeticError(
+                f"step {int(self._state.position)}: expected finite weights, received "
+                f"others in {', '.join(wrong)}; the training diverged (a smaller "
+                "learning rate, a warm-up or clipping may help)."
+            )
+        save(manager, int(self._state.position))
+
+
+class _State(tf.Module):
+    """How far a run is: plain variables of this process, made outside the strategy."""
+
+    def __init__(self) -> None:
+        super().__init__(name="state")
+        zeros = BinaryCounts.zero()
+        self.position = tf.Variable(0, dtype=tf.int64, name="position")
+        self.finished = tf.Variable(False, name="finished")
+        self.num_bad_rows = tf.Variable(0, dtype=tf.int64, name="num_bad_rows")
+        self.best = tf.Variable(-np.inf, dtype=tf.float64, name="best")
+        self.sums = tf.Variable(zeros.sums, name="sums")
+        self.histogram = tf.Variable(zeros.histogram, name="histogram")
+
+    def counts(self) -> BinaryCounts:
+        """What the figures are of."""
+        return BinaryCounts(self.sums.numpy(), self.histogram.numpy())
+
+    def set(
+        self, position: int, counts: BinaryCounts, finished: bool, num_bad_rows: int
+    ) -> None:
+        """Notes how far the run is."""
+        self.position.assign(position)
+        self.sums.assign(counts.sums)
+        self.histogram.assign(counts.histogram)
+        self.finished.assign(finished)
+        if finished:
+            self.num_bad_rows.assign(num_bad_rows)
+
+    def is_better(self, value: float) -> bool:
+        """Whether a value is the largest so far, which it is from then on."""
+        if value <= float(self.best):
+            return False
+        self.best.assign(value)
+        return True
+
+
+def _split(
+    rows: RowFiles | Blocks,
+    validation_files: str | os.PathLike[str] | Sequence[str],
+    config: TrainConfig,
+) -> tuple[RowFiles | Blocks, RowFiles | Blocks | None]:
+    """The rows to train on, and those to validate on."""
+    fraction = config.data.validation_fraction
+    if validation_files:
+        if fraction:
+            raise ValueError(
+                "data.validation_fraction: expected 0 with validation files, "
+                f"received {fraction}."
+            )
+        return rows, open_rows(validation_files)
+    if fraction:
+        if config.data.shuffle:
+            raise ValueError(
+                "data.validation_fraction: expected 0 with data.shuffle (validation "
+                f"files may be given instead), received {fraction}."
+            )
+        return rows.split(fraction)
+    return rows, None
+
+
+def _is_finite(variable: tf.Variable) -> bool:
+    """Whether all values are numbers: their sum is none where one of them is none."""
+    if not variable.dtype.is_floating:
+        return True
+    return bool(tf.math.is_finite(tf.reduce_sum(variable)))

@@ -55,19 +55,23 @@ class Wide(tf_keras.layers.Layer):
             for cross in self._crosses
         ]
         self._cross_sizes = tuple(sizes)
-        self.numeric = self.ids = None
+        self.numeric = self.ids = self.crosses = None
         if schema.numeric:
             self.numeric = tf_keras.layers.Dense(
                 1, use_bias=False, kernel_initializer="zeros", name="numeric"
             )
         several = schema.multivalued
         if schema.id_columns or several:
+            # The same rows in the same order as the deep part's table has: what is
+            # computed of a batch's ids for one of them serves both.
             self.ids = StackedEmbedding(
-                (*schema.num_ids, *sizes, *(column.num_ids for column in several)),
+                (*schema.num_ids, *(column.num_ids for column in several)),
                 1,
-                num_values=num_values(len(schema.id_columns) + len(sizes), schema),
+                num_values=num_values(len(schema.id_columns), schema),
                 name="ids",
             )
+        if crosses:
+            self.crosses = StackedEmbedding(sizes, 1, name="crosses")
         self._several = [column.name for column in several]
 
     def build(self, input_shape: Any) -> None:
@@ -81,10 +85,11 @@ class Wide(tf_keras.layers.Layer):
         if self.numeric is not None:
             parts.append(self.numeric(features["numeric"]))
         if self.ids is not None:
-            own = features["ids"]
-            several = [features[name] for name in self._several]
-            ids = tf.concat([own, *self._cross_ids(own), *several], axis=1)
-            parts.append(tf.reduce_sum(self.ids(ids), axis=1))
+            ids = [features[name] for name in ("ids", *self._several)]
+            parts.append(tf.reduce_sum(self.ids(tf.concat(ids, axis=1)), axis=1))
+        if self.crosses is not None:
+            ids = tf.concat(self._cross_ids(features["ids"]), axis=1)
+            parts.append(tf.reduce_sum(self.crosses(ids), axis=1))
         # TensorFlow's graphs may add up `a + b + c` in another order, but not these.
         return tf.add_n(parts) + self.bias
 

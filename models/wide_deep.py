@@ -88,9 +88,18 @@ class WideDeep(tf_keras.Model):
             }
         )
 
-    def call(self, features: Features) -> tf.Tensor:
+    @property
+    def is_random_in_training(self) -> bool:
+        """Whether training predicts other than scoring: by dropout."""
+        return self.deep is not None and self.config.dropout > 0
+
+    def call(self, features: Features, training: bool | None = None) -> tf.Tensor:
         """The logit of a batch of features, float32 (B, 1)."""
-        parts = [part(features) for part in (self.wide, self.deep) if part is not None]
+        parts = []
+        if self.wide is not None:
+            parts.append(self.wide(features))
+        if self.deep is not None:
+            parts.append(self.deep(features, training=training))
         return tf.add_n([tf.cast(part, tf.float32) for part in parts])
 
     def compile(

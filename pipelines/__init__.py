@@ -1,7 +1,7 @@
 """Raw logs to `tf.data` batches: schemas, the transform, readers, a generator."""
 
 from .bad_rows import BadRowError, BadRows, bad_row_errors
-from .batching import for_worker, with_last_batch
+from .batching import for_replicas, for_worker, sample_negatives, with_last_batch
 from .beam import convert_with_beam
 from .block_format import Manifest, read_manifest
 from .blocks import (
@@ -83,6 +83,7 @@ __all__ = [
     "convert_with_beam",
     "estimate_num_rows",
     "expand_files",
+    "for_replicas",
     "for_worker",
     "format_of",
     "generate",
@@ -104,6 +105,7 @@ __all__ = [
     "read_text",
     "row_errors",
     "verify_blocks",
+    "sample_negatives",
     "with_last_batch",
     "write_blocks",
 ]

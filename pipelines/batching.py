@@ -128,3 +128,77 @@ def for_worker(
         return tf.nest.map_structure(lambda values: values[begin:end], batch)
 
     return batches.map(part)
+
+
+def for_replicas(
+    batches: tf.data.Dataset, first: int, count: int, num_replicas: int
+) -> tf.data.Dataset:
+    """The parts of every batch that some of the replicas of a strategy train on.
+
+    As of `for_worker`, batches are those of all replicas together. Beside each part
+    comes the number of rows of the whole batch: a loss that is summed and divided by it
+    has, added up over replicas, the gradient of the batch's mean, however uneven the
+    parts are.
+
+    Args:
+        batches: a dataset of `Batch`.
+        first: the first of the replicas, from 0.
+        count: how many they are: their parts come one after another.
+        num_replicas: how many replicas there are in all.
+
+    Returns:
+        A dataset of (`Batch`, int32 scalar).
+    """
+
+    @unconverted
+    def parts(batch: Batch) -> tf.data.Dataset:
+        size = tf.shape(batch.label)[0]
+
+        @unconverted
+        def part(replica: tf.Tensor) -> tuple[Batch, tf.Tensor]:
+            begin = size * replica // num_replicas
+            end = size * (replica + 1) // num_replicas
+            return tf.nest.map_structure(lambda v: v[begin:end], batch), size
+
+        return tf.data.Dataset.range(first, first + count, output_type=tf.int32).map(
+            part
+        )
+
+    if num_replicas == 1:
+        return batches.map(
+            unconverted(lambda batch: (batch, tf.shape(batch.label)[0]))
+        )
+    return batches.flat_map(parts)
+
+
+def sample_negatives(
+    batches: tf.data.Dataset, rate: float, seed: int, first: int = 0
+) -> tf.data.Dataset:
+    """Leaves out rows of label 0, but for a part of them.
+
+    Which ones is a function of the seed, the batch's number and the row's place in it:
+    a run that goes on meets the same rows. Batches get smaller.
+
+    Args:
+        batches: a dataset of `Batch`.
+        rate: the part that is kept, 0 < rate <= 1.
+        seed: of the choice.
+        first: the number of the first batch.
+
+    Raises:
+        ValueError: not 0 < rate <= 1.
+    """
+    if not 0 < rate <= 1:
+        raise ValueError(f"rate: expected 0 < rate <= 1, received {rate}.")
+    if rate == 1:
+        return batches
+
+    @unconverted
+    def sampled(number: tf.Tensor, batch: Batch) -> Batch:
+        drawn = tf.random.stateless_uniform(
+            tf.shape(batch.label), tf.stack([tf.constant(seed, tf.int64), number])
+        )
+        kept = (batch.label > 0) | (drawn < rate)
+        return tf.nest.map_structure(lambda v: tf.boolean_mask(v, kept), batch)
+
+    return batches.enumerate(first).map(sampled)

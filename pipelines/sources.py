@@ -249,6 +249,13 @@ class RowFiles:
         )
         return batches.skip(first)
 
+    def split(self, fraction: float) -> tuple[RowFiles, RowFiles]:
+        """Refuses: where the last rows of files begin is not known."""
+        raise ValueError(
+            f"{self._files[0]}: expected a folder of blocks (scripts/convert.py) whose "
+            "last rows can be held out, received row files."
+        )
+
     def errors(self) -> contextlib.AbstractContextManager[None]:
         """Names the row that an error of TensorFlow's is about."""
         return row_errors(self._files)
@@ -259,17 +266,45 @@ class Blocks:
 
     Args:
         folder: the data set.
+        start: the first of the rows, by its number in the data set.
+        stop: one past the last of them; by default the data set's last one.
     """
 
     num_bad_rows = 0
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], start: int = 0, stop: int | None = None
+    ) -> None:
         self._folder = os.fspath(folder)
         self._manifest = read_manifest(folder)
+        self._start = start
+        self._stop = self._manifest.num_rows if stop is None else stop
 
     def estimated_rows(self) -> int:
         """How many rows there are."""
-        return self._manifest.num_rows
+        return self._stop - self._start
+
+    def split(self, fraction: float) -> tuple[Blocks, Blocks]:
+        """The rows but the last part of them, and that part.
+
+        Args:
+            fraction: the last part, 0 < fraction < 1.
+
+        Raises:
+            ValueError: one of the two would have no rows.
+        """
+        num_rows = self.estimated_rows()
+        num_last = round(num_rows * fraction)
+        if not 0 < num_last < num_rows:
+            raise ValueError(
+                f"{self._folder}: expected rows on both sides of a split, received "
+                f"{num_last} of {num_rows} rows on the second one."
+            )
+        middle = self._stop - num_last
+        return (
+            Blocks(self._folder, self._start, middle),
+            Blocks(self._folder, middle, self._stop),
+        )
 
     def complete(self, schema: Schema) -> Schema:
         """The blocks' schema; a ValueError if it is no completion of the other."""
@@ -293,7 +328,7 @@ class Blocks:
     ) -> tf.data.Dataset:
         """The batches from number `first` on; blocks need no transform."""
         passes = passes or Passes()
-        num_rows = self._manifest.num_rows
+        num_rows = self.estimated_rows()
         begun, first = divmod(first, -(-num_rows // batch_size))
 
         def one_pass(epoch: int, start: int) -> tf.data.Dataset:
@@ -302,7 +337,8 @@ class Blocks:
                 self._folder,
                 schema,
                 batch_size,
-                start=start,
+                start=self._start + start,
+                stop=self._stop,
                 shuffle=None if seed is None else Shuffle(seed, epoch),
                 data_service=passes.data_service,
             )

@@ -66,6 +66,7 @@ def test_model_dir_holds_what_the_design_says(trained):
         "config.json",
         "schema.json",
         "metrics.json",
+        "progress.jsonl",
         "checkpoints",
         "tensorboard",
     }
@@ -94,7 +95,7 @@ def test_figures_are_of_predictions_made_before_learning(trained, criteo_dir):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training_module, "_REPORT_ROWS", 1)
 
-        def stop(rows, log_loss):
+        def stop(rows, log_loss, _):
             losses[rows] = log_loss
             raise KeyboardInterrupt
 
@@ -140,7 +141,7 @@ def test_training_on_blocks_is_training_on_the_text(trained, blocks, tmp_path):
 def test_a_run_on_blocks_goes_on_without_reading_what_it_has_learned(
     trained, blocks, tmp_path, monkeypatch
 ):
-    def stop(rows, log_loss):
+    def stop(rows, *_):
         if rows > 10_000:
             raise KeyboardInterrupt
 
@@ -169,7 +170,7 @@ def test_shuffled_epochs_end_with_the_same_bits_wherever_they_stop(
     whole = train(SHUFFLED, blocks, tmp_path / "whole")
     assert whole.progressive["num_examples"] == 2 * 18_000
 
-    def stop(rows, log_loss):
+    def stop(rows, *_):
         if rows > 25_000:  # in the second pass
             raise KeyboardInterrupt
 
@@ -237,7 +238,7 @@ from smelu_tf.models import TrainConfig, train
 
 config, files, model_dir, rows = sys.argv[1:]
 
-def kill(seen, _):
+def kill(seen, *_):
     if seen > int(rows):
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,0 +1,132 @@
+"""Where a training runs: one device, several, or a cluster (`tf.distribute`).
+
+A cluster is described by the environment variable TF_CONFIG, the same in every process
+but for the process's own task:
+
+    {"cluster": {"worker": ["host0:2222", "host1:2222"]},
+     "task": {"type": "worker", "index": 0}}
+
+For parameter servers it has the jobs `chief` (one process, which leads), `worker` and
+`ps`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+import tensorflow as tf
+
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "parameter_server")
+"""The names that `make_strategy` takes."""
+
+# Tables of fewer bytes stay on one parameter server.
+_MIN_SHARD_BYTES = 256 << 10
+
+
+def resolve_strategy(name: str) -> str:
+    """The strategy that `auto` stands for here; any other name as it is.
+
+    `auto` is what TF_CONFIG describes; without it, `mirrored` on several GPUs, and
+    `one_device` else.
+
+    Raises:
+        ValueError: an unknown name, or one that TF_CONFIG does not fit.
+    """
+    if name not in STRATEGIES:
+        raise ValueError(
+            f"strategy: expected one of {', '.join(STRATEGIES)}, received {name!r}."
+        )
+    jobs = _cluster()
+    if name == "auto":
+        if "ps" in jobs:
+            return "parameter_server"
+        if len(jobs.get("worker", ())) + len(jobs.get("chief", ())) > 1:
+            return "multi_worker"
+        is_mirrored = len(tf.config.list_logical_devices("GPU")) > 1
+        return "mirrored" if is_mirrored else "one_device"
+    needed = {
+        "multi_worker": ("worker",),
+        "parameter_server": ("chief", "worker", "ps"),
+    }.get(name, ())
+    absent = [job for job in needed if job not in jobs]
+    if absent:
+        raise ValueError(
+            f"TF_CONFIG: expected a cluster with the jobs {', '.join(needed)} for "
+            f"strategy={name}, received none of {', '.join(absent)}."
+        )
+    return name
+
+
+def make_strategy(name: str) -> tf.distribute.Strategy:
+    """The strategy of a name.
+
+    Args:
+        name: one of `STRATEGIES`. `mirrored` takes all GPUs, or where there are none
+            all logical CPU devices.
+
+    Raises:
+        ValueError: as `resolve_strategy`.
+    """
+    name = resolve_strategy(name)
+    if name == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "parameter_server":
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+        return tf.distribute.ParameterServerStrategy(
+            resolver,
+            variable_partitioner=tf.distribute.experimental.partitioners.MinSizePartitioner(
+                _MIN_SHARD_BYTES, max_shards=len(_cluster()["ps"])
+            ),
+        )
+    gpus = tf.config.list_logical_devices("GPU")
+    devices = [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy(devices)
+    # TensorFlow's default strategy: the first device, without a wrapper's overhead.
+    return tf.distribute.get_strategy()
+
+
+def is_chief() -> bool:
+    """Whether this process is the one of its cluster that writes files."""
+    task = _tf_config().get("task", {})
+    if "chief" in _cluster():
+        return task.get("type") == "chief"
+    return int(task.get("index", 0)) == 0
+
+
+def is_led() -> bool:
+    """Whether this process only does what the chief of a parameter-server run says."""
+    task = _tf_config().get("task", {})
+    return "ps" in _cluster() and task.get("type") in ("worker", "ps")
+
+
+def serve() -> None:
+    """Serves a parameter-server run as its worker or parameter server, without end."""
+    task = _tf_config()["task"]
+    server = tf.distribute.Server(
+        tf.train.ClusterSpec(_cluster()),
+        job_name=task["type"],
+        task_index=int(task["index"]),
+        protocol="grpc",
+        start=True,
+    )
+    server.join()
+
+
+def _cluster() -> dict[str, list[str]]:
+    return _tf_config().get("cluster", {})
+
+
+def _tf_config() -> dict:
+    text = os.environ.get("TF_CONFIG", "") or "{}"
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"TF_CONFIG: expected JSON, received {error}.") from None
+    if not isinstance(config, dict) or not isinstance(config.get("cluster", {}), dict):
+        raise ValueError(
+            "TF_CONFIG: expected an object with the keys cluster and task, "
+            f"received {text}."
+        )
+    return config
