@@ -65,8 +65,13 @@ class TrainSteps:
         self._optimizer = optimizer
         self._metrics = metrics
         self._negative_rate = negative_rate
-        self._num_steps = steps_per_execution
+        self._calls = 1
+        self._steps_in_graph = steps_per_execution
         self._strategy = tf.distribute.get_strategy()
+        if self._strategy.num_replicas_in_sync > 1:
+            # Collective operations in a loop expect shapes that stay the same, and
+            # batches look up different numbers of rows.
+            self._calls, self._steps_in_graph = steps_per_execution, 1
         self._run = tf.function(self._steps, autograph=False)
 
     def __call__(self, iterator: Any, stop_wanted: bool = False) -> Steps:
@@ -78,13 +83,18 @@ class TrainSteps:
             iterator: of the parts and sizes that `for_replicas` gives.
             stop_wanted: whether this worker wants to stop: all learn of it.
         """
-        before = int(self._optimizer.iterations)
+        before = self._num_steps_done()
+        loss, wanted, finished = 0.0, 0, False
+        flag = tf.constant(int(stop_wanted))
         try:
-            loss, wanted = self._run(iterator, tf.constant(int(stop_wanted)))
-            result, finished = (float(loss), int(wanted)), False
+            for _ in range(self._calls):
+                loss, wanted = (value.numpy() for value in self._run(iterator, flag))
+                if not loss < MAX_LOSS:
+                    break
         except tf.errors.OutOfRangeError:
-            result, finished = (0.0, 0), True
-        return Steps(*result, int(self._optimizer.iterations) - before, finished)
+            finished = True
+        done = self._num_steps_done() - before
+        return Steps(float(loss), int(wanted), done, finished)
 
     def join(self) -> float:
         """Waits for nothing: calls have been made when they return."""
@@ -116,20 +126,22 @@ class TrainSteps:
             return done + 1, self._strategy.reduce("SUM", losses, axis=None)
 
         def goes_on(done: tf.Tensor, loss: tf.Tensor) -> tf.Tensor:
-            return (done < self._num_steps) & (loss < MAX_LOSS)  # false for NaN, too
+            return (done < self._steps_in_graph) & (loss < MAX_LOSS)  # not for NaN
 
-        _, loss = tf.while_loop(
-            goes_on, body, (tf.constant(0), tf.constant(0.0)), parallel_iterations=1
-        )
+        start = (tf.constant(0), tf.constant(0.0))
+        if self._steps_in_graph == 1:
+            _, loss = body(*start)
+        else:
+            _, loss = tf.while_loop(goes_on, body, start, parallel_iterations=1)
         return loss, self._summed(stop_wanted)
+
+    def _num_steps_done(self) -> int:
+        return int(tf.convert_to_tensor(self._optimizer.iterations))
 
     def _summed(self, number: tf.Tensor) -> tf.Tensor:
         """The sum over replicas of a number that each worker has."""
 
-        def sum_of(number: tf.Tensor) -> tf.Tensor:
-            return tf.distribute.get_replica_context().all_reduce("SUM", number)
-
         if self._strategy.num_replicas_in_sync == 1:
             return number
-        sums = self._strategy.run(sum_of, args=(number,))
-        return self._strategy.experimental_local_results(sums)[0]
+        numbers = self._strategy.run(tf.identity, args=(number,))
+        return self._strategy.reduce("SUM", numbers, axis=None)

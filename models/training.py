@@ -120,6 +120,8 @@ def train(
     """
     config.validate()
     model_dir = Path(model_dir)
+    # A cluster has to be known before anything is computed.
+    tf_strategy = make_strategy(strategy)
     if config.train.deterministic:
         tf.keras.utils.set_random_seed(config.train.seed)
         tf.config.experimental.enable_op_determinism()
@@ -128,7 +130,7 @@ def train(
         open_rows(files, max_bad_rows, rejects), validation_files, config
     )
     state = _State()
-    with rows.errors(), make_strategy(strategy).scope():
+    with rows.errors(), tf_strategy.scope():
         schema = rows.complete(named_schema(config.data.schema))
         run = _Run(config, schema, state, model_dir, rows, held_out, data_service)
         is_new = is_chief() and open_model_dir(model_dir, config, schema)
@@ -172,7 +174,8 @@ class _Run:
         self._data_service = data_service
         self._strategy = tf.distribute.get_strategy()
         self._model = WideDeep(schema, config.model, config.train.seed)
-        self._model.compile(WideDeepOptimizer.of(config.optimizer))
+        # Without figures of its own: reading them would take all workers of a cluster.
+        self._model.compile(WideDeepOptimizer.of(config.optimizer), weighted_metrics=[])
         optimizer = self._model.optimizer
         # Slots too are made under the strategy, and are there to be restored.
         optimizer._create_all_weights(self._model.trainable_variables)
@@ -191,9 +194,15 @@ class _Run:
                 config.train.steps_per_execution,
             )
         self._state = state
-        self._checkpoint = tf.train.Checkpoint(
-            model=self._model, optimizer=optimizer, state=state
-        )
+        self._checkpoints = {
+            "newest": tf.train.Checkpoint(
+                model=self._model, optimizer=optimizer, state=state
+            ),
+            "best": tf.train.Checkpoint(model=self._model),
+        }
+        for checkpoint in self._checkpoints.values():
+            # A variable, which all workers of a cluster have to make together.
+            _ = checkpoint.save_counter
         self._validated: Figures | None = None
 
     def __call__(self, request: StopRequest, progress: Progress | None) -> TrainResult:
@@ -201,7 +210,7 @@ class _Run:
         config, state = self._config, self._state
         self._manager = self._manager_of("newest", config.train.keep_checkpoints)
         self._best = self._manager_of("best", 1)
-        restore(self._checkpoint, self._model_dir)
+        restore(self._checkpoints["newest"], self._model_dir)
         counts = state.counts()
         self._metrics.sums.assign(counts.sums)
         self._metrics.histogram.assign(counts.histogram)
@@ -224,6 +233,7 @@ class _Run:
                 )
             if not was_finished:
                 self._train(request)
+        self._model.compile(self._model.optimizer)
         counts = self._metrics.counts()
         seconds = time.monotonic() - start
         return TrainResult(
@@ -324,8 +334,8 @@ class _Run:
         reason = (
             f"the columns that stand out: {blamed}."
             if blamed
-            else "no column stands out: the training diverged (a smaller learning rate, "
-            "a warm-up or clipping may help)."
+            else "no column stands out: the training diverged (a smaller learning "
+            "rate, a warm-up or clipping may help)."
         )
         newest = self._manager.latest_checkpoint or "none"
         raise ArithmeticError(
@@ -361,11 +371,8 @@ class _Run:
         return figures
 
     def _manager_of(self, which: str, keep: int) -> tf.train.CheckpointManager:
-        checkpoint = self._checkpoint
-        if which == "best":
-            checkpoint = tf.train.Checkpoint(model=self._model)
         return tf.train.CheckpointManager(
-            checkpoint,
+            self._checkpoints[which],
             str(self._model_dir / FOLDERS[which]),
             max_to_keep=keep,
         )
