@@ -30,17 +30,24 @@ from .evaluation import (  # noqa: E402
     Scorer,
     ScoringJob,
     evaluate,
+    evaluation_report,
     predict,
     write_predictions,
 )
 from .export import export_model_dir, export_saved_model  # noqa: E402
-from .metrics import BinaryMetrics  # noqa: E402
+from .metrics import BinaryCounts, BinaryMetrics, SlidingWindow  # noqa: E402
 from .optimizers import WideDeepOptimizer  # noqa: E402
+from .parameters import parameter_table  # noqa: E402
+from .reliability import calibration_error, reliability  # noqa: E402
+from .run_record import record_run  # noqa: E402
+from .slices import Slices  # noqa: E402
 from .training import TrainResult, train  # noqa: E402
+from .warm_start import WarmStart, warm_start  # noqa: E402
 from .wide_deep import WideDeep  # noqa: E402
 
 __all__ = [
     "PRESETS",
+    "BinaryCounts",
     "BinaryMetrics",
     "DataConfig",
     "EvalConfig",
@@ -48,20 +55,29 @@ __all__ = [
     "Predictions",
     "Scorer",
     "ScoringJob",
+    "Slices",
+    "SlidingWindow",
     "TrainConfig",
     "TrainOptions",
     "TrainResult",
+    "WarmStart",
     "WideDeep",
     "WideDeepConfig",
     "WideDeepOptimizer",
+    "calibration_error",
     "evaluate",
+    "evaluation_report",
     "export_model_dir",
     "export_saved_model",
     "load_config",
     "load_metrics",
     "load_model",
+    "parameter_table",
     "predict",
+    "record_run",
+    "reliability",
     "train",
     "update_metrics",
+    "warm_start",
     "write_predictions",
 ]

@@ -144,6 +144,11 @@ def restore(
     return True
 
 
+def has_checkpoint(model_dir: Path, which: str = "newest") -> bool:
+    """Whether a model_dir has a checkpoint."""
+    return _newest_checkpoint(model_dir / FOLDERS[which]) is not None
+
+
 def _newest_checkpoint(folder: Path) -> str | None:
     """The newest checkpoint of a folder, whose files need not all be there."""
     state = tf.train.get_checkpoint_state(folder)  # None where it cannot be read, too

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,14 +12,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from smelu_tf.pipelines import Blocks, RowFiles, Schema, open_rows
+from smelu_tf.pipelines import Blocks, RowFiles, Schema, Transform, open_rows
 from smelu_tf.pipelines.files import reading, replacing
 
 from .checkpoints import load_model
-from .metrics import BinaryMetrics, probability
+from .metrics import BinaryCounts, BinaryMetrics, Figures, probability
+from .reliability import calibration_error, reliability
+from .slices import Slices
 from .wide_deep import WideDeep
 
 RawColumns = Mapping[str, tf.Tensor]
+Progress = Callable[[int, float], None]
+"""Called after each batch with the rows seen so far and the log loss over them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +34,13 @@ class Scorer:
         schema: what its raw columns are.
         transform: raw columns to what `logit` takes.
         logit: to float32 (B,).
+        features: what `logit` takes to `Batch.features`.
     """
 
     schema: Schema
     transform: Callable[[RawColumns], Any]
     logit: Callable[[Any], tf.Tensor]
+    features: Callable[[Any], Mapping[str, tf.Tensor]] = lambda features: features
 
     @classmethod
     def of(cls, model: WideDeep) -> Scorer:
@@ -46,15 +53,20 @@ class Scorer:
         return cls(model.schema, model.transform, logit)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Scorer:
+    def load(cls, path: str | os.PathLike[str], checkpoint: str = "newest") -> Scorer:
         """The scorer of a model_dir or of an exported SavedModel.
 
+        Args:
+            path: where.
+            checkpoint: of a model_dir: `newest`, or `best`: of the validations.
+
         Raises:
-            ValueError: it is neither, or a SavedModel of another package.
+            ValueError: it is neither, a SavedModel of another package, or a model_dir
+                without such a checkpoint.
         """
         path = Path(path)
         if not _is_saved_model(path):
-            return cls.of(load_model(path))
+            return cls.of(load_model(path, checkpoint))
         schema_path = path / "assets.extra" / "schema.json"
         if not schema_path.exists():
             raise ValueError(
@@ -72,7 +84,14 @@ class Scorer:
             # so the default argument does.
             return signature(**raw)["logit"]
 
-        return cls(schema, lambda raw: {name: raw[name] for name in names}, logit)
+        # Made when it is first needed: the vocabularies' tables may be large.
+        transform = functools.cache(lambda: Transform(schema))
+        return cls(
+            schema,
+            lambda raw: {name: raw[name] for name in names},
+            logit,
+            features=lambda raw: transform()(raw),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +118,7 @@ class ScoringJob:
         batch_size: int = 4096,
         max_bad_rows: int = 0,
         rejects: str | os.PathLike[str] | None = None,
+        checkpoint: str = "newest",
     ) -> ScoringJob:
         """Opens a model and its rows.
 
@@ -109,6 +129,7 @@ class ScoringJob:
             batch_size: rows a batch; the last one may have fewer.
             max_bad_rows: how many rows that do not parse are passed over.
             rejects: the file that they are written to.
+            checkpoint: of a model_dir: `newest`, or `best`: of the validations.
 
         Raises:
             ValueError: a missing or empty file, blocks of another schema or for a
@@ -121,7 +142,7 @@ class ScoringJob:
                 f"{files}: expected row files for an exported model, which takes raw "
                 "features, received blocks; the model_dir takes them."
             )
-        scorer = Scorer.load(model)
+        scorer = Scorer.load(model, checkpoint)
         batches = rows.batches(scorer.schema, batch_size, transform=scorer.transform)
         return cls(scorer, rows, batches, None if is_saved else Path(model))
 
@@ -155,26 +176,83 @@ def predict(scorer: Scorer, dataset: Iterable[Any]) -> Iterator[Predictions]:
 
 
 def evaluate(
-    scorer: Scorer,
-    dataset: Iterable[Any],
-    progress: Callable[[int, float], None] | None = None,
-) -> dict[str, float | int | None]:
+    scorer: Scorer, dataset: Iterable[Any], progress: Progress | None = None
+) -> Figures:
     """The figures of a model on a dataset of batches; see `BinaryMetrics`.
 
     No row is lost or counted twice: the last batch may have any size.
 
+    Args:
+        scorer: the model.
+        dataset: `Batch`es whose features went through the scorer's transform.
+        progress: see `Progress`.
+
     Raises:
         ValueError: the dataset has no rows.
     """
+    return _count(scorer, dataset, progress).figures()
+
+
+def evaluation_report(
+    scorer: Scorer,
+    dataset: Iterable[Any],
+    progress: Progress | None = None,
+    slices: Iterable[str] = (),
+) -> dict[str, Any]:
+    """All that is to be said of a model on a dataset, ready for JSON.
+
+    Args:
+        scorer: the model.
+        dataset: as in `evaluate`.
+        progress: see `Progress`.
+        slices: names of columns by whose values the figures are split; see `Slices`.
+
+    Returns:
+        The figures of `evaluate`, and with them `calibration_error`; `reliability`, a
+        list of the fields of `ReliabilityBin`; and if there are `slices`, of each
+        column a list of its slices: `value` and figures.
+
+    Raises:
+        ValueError: the dataset has no rows, or an unknown column.
+
+    Example:
+        >>> job = ScoringJob.open("demo/model", "demo/data/day_6.tsv")
+        >>> report = evaluation_report(job.scorer, job.batches, slices=["C1"])
+        >>> [row["value"] for row in report["slices"]["C1"]][:2]
+        ['05db9164', 'unknown']
+    """
+    slices = tuple(slices)
+    sliced = Slices(scorer.schema, slices) if slices else None
+    counts = _count(scorer, dataset, progress, sliced)
+    bins = reliability(counts)
+    report: dict[str, Any] = {
+        **counts.figures(),
+        "calibration_error": calibration_error(bins),
+        "reliability": [dataclasses.asdict(row) for row in bins],
+    }
+    return report if sliced is None else {**report, "slices": sliced.figures()}
+
+
+def _count(
+    scorer: Scorer,
+    dataset: Iterable[Any],
+    progress: Progress | None,
+    slices: Slices | None = None,
+) -> BinaryCounts:
+    """Counts all rows of a dataset, in slices too if wanted."""
     metrics = BinaryMetrics()
     for batch in dataset:
-        metrics.update_state(batch.label, scorer.logit(batch.features), batch.weight)
+        logit = scorer.logit(batch.features)
+        metrics.update_state(batch.label, logit, batch.weight)
+        if slices is not None:
+            features = scorer.features(batch.features)
+            slices.update(features, batch.label, logit, batch.weight)
         if progress is not None:
             progress(int(metrics.num_examples), float(metrics.log_loss))
-    figures = metrics.figures()
-    if not figures["num_examples"]:
+    counts = metrics.counts()
+    if not counts.num_examples:
         raise ValueError("data: expected rows, received none.")
-    return figures
+    return counts
 
 
 def write_predictions(

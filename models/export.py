@@ -22,6 +22,9 @@ from .checkpoints import load_config, load_metrics, load_model
 from .metrics import probability
 from .wide_deep import WideDeep
 
+# Parts of an evaluation that a model card has no place for.
+_TABLES = ("reliability", "slices")
+
 RawColumns = Mapping[str, tf.Tensor]
 Scores = dict[str, tf.Tensor]
 
@@ -137,19 +140,29 @@ def export_saved_model(
 
 
 def export_model_dir(
-    model_dir: str | os.PathLike[str], directory: str | os.PathLike[str]
+    model_dir: str | os.PathLike[str],
+    directory: str | os.PathLike[str],
+    checkpoint: str = "newest",
 ) -> Path:
-    """Exports the newest checkpoint of a model_dir; see `export_saved_model`.
+    """Exports a checkpoint of a model_dir; see `export_saved_model`.
+
+    Args:
+        model_dir: where.
+        directory: where the versions are.
+        checkpoint: `newest`, or `best`: of the validations.
 
     Raises:
         ValueError: no model_dir there, or no checkpoint in it.
         OSError: no space, or no right to write; nothing is left behind.
     """
     model_dir = Path(model_dir)
-    model = load_model(model_dir)
+    model = load_model(model_dir, checkpoint)
     return export_saved_model(
         model,
         directory,
-        metrics=load_metrics(model_dir),
+        metrics={
+            name: {k: v for k, v in figures.items() if k not in _TABLES}
+            for name, figures in load_metrics(model_dir).items()
+        },
         config=dataclasses.asdict(load_config(model_dir)),
     )

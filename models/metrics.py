@@ -30,6 +30,24 @@ def probability(logit: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.sigmoid(tf.cast(logit, tf.float64)), tf.float32)
 
 
+def row_values(label: tf.Tensor, logit: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What a row of weight 1 adds to `BinaryCounts`.
+
+    Args:
+        label: float64 (B,), 0 or 1.
+        logit: float64 (B,).
+
+    Returns:
+        float64 (4, B): 1, log loss, prediction and label; and int32 (B,): where in the
+        flattened histogram it belongs.
+    """
+    loss = tf.math.softplus(logit) - label * logit
+    values = tf.stack([tf.ones_like(loss), loss, tf.sigmoid(logit), label])
+    bins = tf.cast(tf.floor(logit * BINS_PER_UNIT), tf.int32) + NUM_BINS // 2
+    bins = tf.clip_by_value(bins, 0, NUM_BINS - 1)
+    return values, bins + NUM_BINS * tf.cast(label, tf.int32)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class BinaryCounts:
     """What all figures of predictions are taken from: it adds up, and subtracts.
@@ -179,18 +197,13 @@ class BinaryMetrics(tf_keras.metrics.Metric):
         weight = tf.ones_like(label)
         if sample_weight is not None:
             weight = tf.reshape(tf.cast(sample_weight, tf.float64), [-1])
-        loss = tf.math.softplus(logit) - label * logit
-        columns = tf.stack([tf.ones_like(loss), loss, tf.sigmoid(logit), label])
+        values, cells = row_values(label, logit)
         size = tf.cast(tf.size(label), tf.float64)
-        # One product: half the time of a sum for each column.
-        weighted = tf.linalg.matvec(columns, weight)
+        # One product takes half the time of a sum for each of them.
+        weighted = tf.linalg.matvec(values, weight)
         self.sums.assign_add(tf.concat([[size], weighted], axis=0))
-        bins = tf.cast(tf.floor(logit * BINS_PER_UNIT), tf.int32) + NUM_BINS // 2
-        bins = tf.clip_by_value(bins, 0, NUM_BINS - 1)
         # Not Bincount: it differs between runs even under op determinism.
-        counts = tf.math.unsorted_segment_sum(
-            weight, bins + NUM_BINS * tf.cast(label, tf.int32), 2 * NUM_BINS
-        )
+        counts = tf.math.unsorted_segment_sum(weight, cells, 2 * NUM_BINS)
         self.histogram.assign_add(tf.reshape(counts, [2, NUM_BINS]))
 
     def counts(self) -> BinaryCounts:
@@ -200,7 +213,8 @@ class BinaryMetrics(tf_keras.metrics.Metric):
 
     def result(self) -> dict[str, tf.Tensor]:
         """The figures by name; not finite where the counts do not determine one."""
-        return _figures(*map(tf.convert_to_tensor, (self.sums, self.histogram)), tnp)
+        sums = tf.convert_to_tensor(self.sums)
+        return _figures(sums, tf.convert_to_tensor(self.histogram), tnp)
 
     def figures(self) -> Figures:
         """The figures as Python numbers, ready for JSON: None where undetermined."""

@@ -8,8 +8,9 @@ as they are.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -107,13 +108,30 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             if _is_wide(var):
                 initial = tf.constant_initializer(self.wide_accumulator)
                 self.add_slot(var, "accumulator", initial)
-                self.add_slot(var, "linear")
+                self.add_slot(var, "linear", functools.partial(self._linear_of, var))
             elif self.rule == "adagrad":
                 initial = tf.constant_initializer(self.adagrad_accumulator)
                 self.add_slot(var, "accumulator", initial)
             else:
                 self.add_slot(var, "m")
                 self.add_slot(var, "v")
+
+    def _linear_of(
+        self, var: tf.Variable, shape: Any = None, dtype: Any = None, **_: Any
+    ) -> tf.Tensor:
+        """The sums that give the weights that are there: FTRL makes weights of sums.
+
+        Zero for weights of zero; of a warm start's they keep its first update from
+        throwing them away.
+        """
+        weight = tf.convert_to_tensor(var)
+        rate = self._get_hyper("wide_learning_rate", weight.dtype)
+        l1, l2 = (
+            self._get_hyper("l1", weight.dtype),
+            self._get_hyper("l2", weight.dtype),
+        )
+        scale = tf.sqrt(tf.cast(self.wide_accumulator, weight.dtype)) / rate + 2.0 * l2
+        return -weight * scale - tf.sign(weight) * l1
 
     def _resource_apply_dense(
         self, grad: tf.Tensor, var: tf.Variable, apply_state: Any = None
@@ -175,6 +193,8 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         By a gather, plain arithmetic and a scatter each: several times faster than
         TensorFlow's sparse update operations, which take rows one after another.
         """
+        names: tuple[str, ...]
+        rule: Callable[..., tuple[tf.Tensor, ...]]
         if _is_wide(var):
             names, rule = ("accumulator", "linear"), self._ftrl
         elif self.rule == "adagrad":

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 import tensorflow as tf
 
@@ -87,6 +88,16 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
+def has_accelerator() -> bool:
+    """Whether there is a GPU or a TPU."""
+    return any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))
+
+
+def num_workers() -> int:
+    """How many workers the cluster has."""
+    return len(_cluster().get("worker", ()))
+
+
 def is_chief() -> bool:
     """Whether this process is the one of its cluster that writes files."""
     task = _tf_config().get("task", {})
@@ -112,6 +123,18 @@ def serve() -> None:
         start=True,
     )
     server.join()
+
+
+def end_process() -> None:
+    """Ends the chief of a parameter-server run; returns at once anywhere else.
+
+    A lost worker's connection would otherwise keep the interpreter from ending for
+    minutes after all work is done.
+    """
+    if "ps" in _cluster() and is_chief():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _cluster() -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from smelu_tf.pipelines import (
     Blocks,
     Passes,
     RowFiles,
-    Schema,
     Transform,
     for_replicas,
     named_schema,
@@ -29,6 +28,7 @@ from .asynchronous import AsynchronousSteps
 from .checkpoints import (
     FOLDERS,
     discard,
+    has_checkpoint,
     open_model_dir,
     restore,
     save,
@@ -40,9 +40,12 @@ from .evaluation import Scorer, evaluate
 from .history import Figures, History, Progress
 from .metrics import BinaryCounts, BinaryMetrics
 from .optimizers import WideDeepOptimizer
+from .precision import dtype_policy
 from .preemption import StopRequest, sigterm_as_request
+from .run_record import record_run
 from .steps import MAX_LOSS, TrainSteps
-from .strategies import is_chief, make_strategy
+from .strategies import has_accelerator, is_chief, make_strategy, num_workers
+from .warm_start import warm_start as start_warm
 from .wide_deep import WideDeep
 
 _REPORT_ROWS = 10_000  # rows between reports of the figures so far, at first
@@ -78,9 +81,12 @@ def train(
     model_dir: str | os.PathLike[str],
     *,
     validation_files: str | os.PathLike[str] | Sequence[str] = (),
+    warm_start: str | os.PathLike[str] | None = None,
     max_bad_rows: int = 0,
     data_service: str = "",
     strategy: str = "one_device",
+    jit_compile: bool | None = None,
+    built: Callable[[WideDeep], None] | None = None,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Trains a model on rows in their order, and leaves it in model_dir.
@@ -97,6 +103,8 @@ def train(
             processes see it.
         validation_files: rows to validate on; the best checkpoint is chosen by them.
             By default those that `data.validation_fraction` holds out, if any.
+        warm_start: another run's model_dir, whose weights a new run begins with; see
+            `warm_start.warm_start`.
         max_bad_rows: how many rows that do not parse are passed over; they are
             written to `rejects.txt` in model_dir.
         data_service: the address of a `tf.data` service (`grpc://host:port`) whose
@@ -105,6 +113,9 @@ def train(
         strategy: where it runs; see `strategies.make_strategy`. `data.batch_size` is
             that of all replicas together. With parameter servers, this process is the
             chief, and the order of updates is not determined.
+        jit_compile: whether XLA compiles the deep part's layers; by default on GPUs
+            and TPUs, since on CPUs they get slower.
+        built: called with the model before it learns anything.
         progress: see `history.Progress`.
 
     Raises:
@@ -132,13 +143,35 @@ def train(
     state = _State()
     with rows.errors(), tf_strategy.scope():
         schema = rows.complete(named_schema(config.data.schema))
-        run = _Run(config, schema, state, model_dir, rows, held_out, data_service)
         is_new = is_chief() and open_model_dir(model_dir, config, schema)
         try:
+            model = WideDeep(
+                schema,
+                config.model,
+                config.train.seed,
+                jit_compile=has_accelerator() if jit_compile is None else jit_compile,
+                dtype=dtype_policy(config.train.compute_dtype),
+            )
+            if built is not None:
+                built(model)
+            if warm_start and not has_checkpoint(model_dir):
+                start_warm(model, warm_start)
+            run = _Run(config, model, state, model_dir, rows, held_out, data_service)
+            run.restore()
+            if is_chief() and not state.finished:
+                record_run(
+                    model_dir,
+                    schema=schema,
+                    data=files,
+                    validation_data=validation_files,
+                    strategy=tf_strategy,
+                    first_step=int(state.position),
+                    warm_start=str(warm_start or ""),
+                )
             with sigterm_as_request() as request:
                 result = run(request, progress)
         except BaseException:
-            if is_new and not any(model_dir.glob("checkpoints/*.index")):
+            if is_new and not has_checkpoint(model_dir):
                 discard(model_dir)
             raise
     if is_chief():
@@ -160,7 +193,7 @@ class _Run:
     def __init__(
         self,
         config: TrainConfig,
-        schema: Schema,
+        model: WideDeep,
         state: _State,
         model_dir: Path,
         rows: RowFiles | Blocks,
@@ -168,12 +201,13 @@ class _Run:
         data_service: str,
     ) -> None:
         self._config = config
+        self._model = model
+        self._scorer = Scorer.of(model)
         self._model_dir = model_dir
         self._rows = rows
         self._held_out = held_out
         self._data_service = data_service
         self._strategy = tf.distribute.get_strategy()
-        self._model = WideDeep(schema, config.model, config.train.seed)
         # Without figures of its own: reading them would take all workers of a cluster.
         self._model.compile(WideDeepOptimizer.of(config.optimizer), weighted_metrics=[])
         optimizer = self._model.optimizer
@@ -190,7 +224,7 @@ class _Run:
         if isinstance(self._strategy, tf.distribute.ParameterServerStrategy):
             self._steps = AsynchronousSteps(
                 self._steps,
-                self._strategy.num_workers,
+                num_workers(),
                 config.train.steps_per_execution,
             )
         self._state = state
@@ -205,15 +239,19 @@ class _Run:
             _ = checkpoint.save_counter
         self._validated: Figures | None = None
 
+    def restore(self) -> None:
+        """Goes on from the newest checkpoint, if there is one."""
+        restore(self._checkpoints["newest"], self._model_dir)
+        counts = self._state.counts()
+        self._metrics.sums.assign(counts.sums)
+        self._metrics.histogram.assign(counts.histogram)
+
     def __call__(self, request: StopRequest, progress: Progress | None) -> TrainResult:
         """Trains on what is left of the rows, with checkpoints and progress."""
         config, state = self._config, self._state
         self._manager = self._manager_of("newest", config.train.keep_checkpoints)
         self._best = self._manager_of("best", 1)
-        restore(self._checkpoints["newest"], self._model_dir)
         counts = state.counts()
-        self._metrics.sums.assign(counts.sums)
-        self._metrics.histogram.assign(counts.histogram)
         was_finished = bool(state.finished)
         first_row = self._rows_read()
         start = time.monotonic()
@@ -357,7 +395,7 @@ class _Run:
         """The figures on the rows held out; the best weights so far are kept."""
         if self._held_out is None or not is_chief():
             return None
-        scorer = Scorer.of(self._model)
+        scorer = self._scorer
         with self._held_out.errors():
             batches = self._held_out.batches(
                 scorer.schema, self._config.eval.batch_size, transform=scorer.transform

@@ -31,8 +31,10 @@ class WideDeep(tf_keras.Model):
     Args:
         schema: the columns, their vocabularies counted.
         config: the model's shape.
-        seed: of the initial weights.
-        **kwargs: of the base model.
+        seed: of the initial weights, and of dropout.
+        jit_compile: whether XLA compiles the deep part's layers.
+        **kwargs: of the base model; `dtype="mixed_bfloat16"` has the deep part's layers
+            compute in bfloat16.
 
     Input: features as in `Batch`. Output: the logit, float32 (B, 1).
 
@@ -54,9 +56,12 @@ class WideDeep(tf_keras.Model):
         schema: Schema,
         config: WideDeepConfig | None = None,
         seed: int = 0,
+        *,
+        jit_compile: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Numbers are cast where they are computed with: the wide part gets them exact.
+        super().__init__(autocast=False, **kwargs)
         config = config or WideDeepConfig()
         config.validate()
         self.schema = schema
@@ -66,15 +71,18 @@ class WideDeep(tf_keras.Model):
         self.wide = self.deep = None
         if config.wide:
             crosses = [_columns_of(cross, schema) for cross in config.crosses]
-            self.wide = Wide(schema, crosses, config.cross_buckets, name="wide")
+            # Linear, and cheap: float32 under any policy.
+            self.wide = Wide(
+                schema, crosses, config.cross_buckets, name="wide", dtype="float32"
+            )
         if config.deep:
             self.deep = Deep(
                 schema,
-                config.embedding_dim,
-                config.hidden_units,
-                config.activation,
+                config,
                 seed,
+                jit_compile=jit_compile,
                 name="deep",
+                dtype=self.dtype_policy,
             )
         # Built at once, so that weights can be counted, restored and exported.
         self(

@@ -165,9 +165,7 @@ def for_replicas(
         )
 
     if num_replicas == 1:
-        return batches.map(
-            unconverted(lambda batch: (batch, tf.shape(batch.label)[0]))
-        )
+        return batches.map(unconverted(lambda batch: (batch, tf.shape(batch.label)[0])))
     return batches.flat_map(parts)
 
 

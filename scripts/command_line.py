@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import functools
 import json
 import os
@@ -101,15 +102,7 @@ def define_config(default: str = "criteo_small") -> Any:
         import_tensorflow()
         from smelu_tf.models import PRESETS, TrainConfig
 
-        given: set[str] = set()
-        for argument in sys.argv[1:]:
-            found = re.match(r"--?config\.([\w.]+)", argument)
-            if found is None:
-                continue
-            _check_key(found[1], TrainConfig)
-            if found[1] in given:  # ml_collections would append tuples to one another
-                raise ValueError(f"config.{found[1]}: expected once, received again.")
-            given.add(found[1])
+        _check_overrides(sys.argv[1:], TrainConfig)
 
     def preset(name: str) -> Any:
         if name not in PRESETS:
@@ -151,14 +144,33 @@ def define_scoring_flags() -> Callable[[], Any]:
         "rejects", "rejects.txt", "The file that the rows passed over are written to."
     )
 
+    checkpoint = define_checkpoint()
+
     def open_job() -> Any:
         from smelu_tf.models import ScoringJob
 
         return ScoringJob.open(
-            model.value, data.value, batch_size.value, max_bad_rows.value, rejects.value
+            model.value,
+            data.value,
+            batch_size.value,
+            max_bad_rows.value,
+            rejects.value,
+            checkpoint(),
         )
 
     return open_job
+
+
+def define_checkpoint() -> Callable[[], str]:
+    """Defines --checkpoint; returns a function that gives its value."""
+    flag = flags.DEFINE_enum(
+        "checkpoint",
+        "newest",
+        ["newest", "best"],
+        "Of a model_dir: the weights of the newest checkpoint, or those that were best "
+        "when the training was validated.",
+    )
+    return lambda: str(flag.value)
 
 
 def positive_integer(flag: str, text: str) -> int:
@@ -200,8 +212,13 @@ class ProgressLine:
         elif self._text:
             print(self._text, file=sys.stderr)
 
-    def __call__(self, done: int, log_loss: float | None = None) -> None:
-        """Shows that so many are done."""
+    def __call__(
+        self,
+        done: int,
+        log_loss: float | None = None,
+        normalized_entropy: float | None = None,
+    ) -> None:
+        """Shows that so many are done, and the figures so far."""
         now = time.monotonic()
         if self._first is None:
             self._first, self._start = done, now
@@ -213,6 +230,8 @@ class ProgressLine:
             self._text += f", {(self._total - done) / rate:.0f} s left"
         if log_loss is not None:
             self._text += f", log loss {log_loss:.4f}"
+        if normalized_entropy is not None:
+            self._text += f", NE {normalized_entropy:.4f}"
         if now - self._last >= (0.2 if self._live else 10):
             self._last = now
             start, end = ("\r\x1b[2K", "") if self._live else ("", "\n")
@@ -249,22 +268,43 @@ def _parse_flags(kinds: Sequence[str], argv: list[str]) -> list[str]:
     return rest
 
 
-def _check_key(path: str, config_type: Any) -> None:
-    """Raises a ValueError that names the nearest key of a configuration."""
-    values = dataclasses.asdict(config_type())
-    place = values
-    *sections, key = path.split(".")
-    for section in sections:
-        place = place.setdefault(section, {})
-        if not isinstance(place, dict):
+def _check_overrides(arguments: Sequence[str], config_type: type) -> None:
+    """Raises a ValueError for a --config.SECTION.FIELD that is unknown or comes twice.
+
+    ml_collections would say less of the one, and append a tuple to itself at the other.
+    """
+    given: set[str] = set()
+    for argument in arguments:
+        found = re.match(r"--?config\.([\w.]+)", argument)
+        if found is None:
+            continue
+        _check_key(found[1], config_type)
+        if found[1] in given:
+            raise ValueError(f"config.{found[1]}: expected once, received again.")
+        given.add(found[1])
+
+
+def _check_key(path: str, config_type: type) -> None:
+    """Raises a ValueError where a path names no field of a configuration."""
+    place: Any = config_type
+    where = "config"
+    for name in path.split("."):
+        if not dataclasses.is_dataclass(place):
             raise ValueError(f"config.{path}: expected a known key, received another.")
-    if isinstance(place.get(key), dict):
+        fields = {field.name: field.type for field in dataclasses.fields(place)}
+        if name not in fields:
+            nearest = difflib.get_close_matches(name, fields, n=1, cutoff=0.0)[0]
+            raise ValueError(
+                f"expected a known key, received {where}.{name}; "
+                f"the nearest is {where}.{nearest}."
+            )
+        place, where = fields[name], f"{where}.{name}"
+    if dataclasses.is_dataclass(place):
+        names = ", ".join(field.name for field in dataclasses.fields(place))
         raise ValueError(
-            f"config.{path}: expected a field of this section to be set "
-            f"({', '.join(place[key])}), received the section."
+            f"{where}: expected a field of this section to be set ({names}), "
+            "received the section."
         )
-    place.setdefault(key, None)
-    config_type.from_dict(values)
 
 
 def _thawed(config: Any) -> Any:

@@ -76,7 +76,7 @@ def train_and_evaluate(
     from smelu_tf.models import (
         PRESETS,
         ScoringJob,
-        evaluate,
+        evaluation_report,
         predict,
         train,
         update_metrics,
@@ -103,7 +103,7 @@ def train_and_evaluate(
     with command_line.ProgressLine(what, estimate_num_rows(files)) as progress:
         result = train(config, files, model_dir, progress=progress)
     job = ScoringJob.open(model_dir, root / "data" / "day_6.tsv")
-    figures = evaluate(job.scorer, job.batches)
+    figures = evaluation_report(job.scorer, job.batches)
     update_metrics(model_dir, evaluation=figures)
     chunks = list(predict(job.scorer, job.batches))
     return Run(

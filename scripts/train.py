@@ -11,6 +11,8 @@ stopped run was.
     python scripts/train.py --model_dir=demo/relu --config.model.activation=relu
 """
 
+import sys
+
 from absl import flags
 
 import command_line
@@ -32,6 +34,22 @@ _MAX_BAD_ROWS = flags.DEFINE_integer(
     "model_dir/rejects.txt.",
     lower_bound=0,
 )
+_VALIDATION_DATA = flags.DEFINE_string(
+    "validation_data",
+    "",
+    "Rows, later than those of --data, that the model is validated on: every "
+    "--config.eval.every_steps batches, and at the end. The best weights are kept too.",
+)
+_STRATEGY = flags.DEFINE_enum(
+    "strategy",
+    "auto",
+    ["auto", "one_device", "mirrored", "multi_worker", "parameter_server"],
+    "Where the training runs: on one device, on all GPUs, or on the cluster that the "
+    "environment variable TF_CONFIG describes; auto: as TF_CONFIG and the GPUs are. On "
+    "a cluster every process is given the same command. With parameter servers the "
+    "order of updates is not determined; batches that a worker was lost with are "
+    "learned again, in part twice.",
+)
 _DATA_SERVICE = flags.DEFINE_string(
     "data_service",
     "",
@@ -39,14 +57,29 @@ _DATA_SERVICE = flags.DEFINE_string(
     "blocks. The order is then not kept, and a run that goes on may miss or repeat "
     "rows that were under way when it stopped.",
 )
+_WARM_START = flags.DEFINE_string(
+    "warm_start",
+    "",
+    "A model_dir whose weights a new training begins with: rows of the tables by their "
+    "values, whatever has become of the vocabularies, and the layers.",
+)
+_JIT_COMPILE = flags.DEFINE_enum(
+    "jit_compile",
+    "auto",
+    ["auto", "on", "off"],
+    "Whether XLA compiles the deep part's layers; auto: on GPUs and TPUs. On a CPU it "
+    "makes them slower.",
+)
 _JSON = flags.DEFINE_bool("json", False, "Print the figures as JSON.")
 _config = command_line.define_config()
 
 
 def main() -> None:
-    from smelu_tf.models import train
+    from smelu_tf.models import parameter_table, strategies, train
     from smelu_tf.pipelines import open_rows
 
+    if strategies.is_led():
+        strategies.serve()
     config = _config()
     num_rows = open_rows(_DATA.value).estimated_rows() * config.data.epochs
     with command_line.ProgressLine("train", num_rows) as progress:
@@ -54,16 +87,27 @@ def main() -> None:
             config,
             _DATA.value,
             _MODEL_DIR.value,
+            validation_files=_VALIDATION_DATA.value,
+            warm_start=_WARM_START.value,
             max_bad_rows=_MAX_BAD_ROWS.value,
             data_service=_DATA_SERVICE.value,
+            strategy=_STRATEGY.value,
+            jit_compile={"auto": None, "on": True, "off": False}[_JIT_COMPILE.value],
+            built=lambda model: print(parameter_table(model), file=sys.stderr),
             progress=progress,
         )
-    figures = {
-        **result.progressive,
-        "num_bad_rows": result.num_bad_rows,
-        "rows_per_second": result.rows_per_second,
-    }
-    command_line.show_figures(figures, _JSON.value)
+    if strategies.is_chief():
+        figures = {
+            **result.progressive,
+            "num_bad_rows": result.num_bad_rows,
+            "rows_per_second": result.rows_per_second,
+        }
+        if result.validation is not None:
+            figures["validation"] = result.validation
+        command_line.show_figures(figures, _JSON.value)
+    if not result.finished:
+        print("train: stopped; the same command goes on.", file=sys.stderr)
+    strategies.end_process()
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ class Elementwise:
         ]
         self._from_output = from_output
 
+    # There is nothing here for AutoGraph, which takes its time to find that out.
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, x: tf.Tensor, *parameters: Parameter) -> tf.Tensor:
         """y, of x's shape and dtype; parameters are as `parameter` returns them."""
         if not kernel.wants_gradient():

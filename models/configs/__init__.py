@@ -3,8 +3,23 @@
 from collections.abc import Callable
 
 from ..config import TrainConfig
-from .criteo import criteo_small
+from .adult import adult
+from .avazu import avazu
+from .criteo import criteo_1tb, criteo_kaggle, criteo_small
+from .movielens import movielens
 
-PRESETS: dict[str, Callable[[], TrainConfig]] = {"criteo_small": criteo_small}
+PRESETS: dict[str, Callable[[], TrainConfig]] = {
+    preset.__name__: preset
+    for preset in (criteo_small, criteo_kaggle, criteo_1tb, avazu, movielens, adult)
+}
+"""The presets by the names that `--config` takes."""
 
-__all__ = ["PRESETS", "criteo_small"]
+__all__ = [
+    "PRESETS",
+    "adult",
+    "avazu",
+    "criteo_1tb",
+    "criteo_kaggle",
+    "criteo_small",
+    "movielens",
+]

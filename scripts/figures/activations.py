@@ -13,15 +13,7 @@ import tensorflow as tf
 import smelu_tf
 from smelu_tf.initializers import gain
 
-try:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-except ImportError as error:
-    raise ImportError(
-        "figures need matplotlib, which is not installed: pip install 'smelu-tf[plot]'."
-    ) from error
+from .drawing import plt, save
 
 WIDTHS = (0.25, 0.5, 1.0, 2.0)
 DEPTH = 10
@@ -37,7 +29,7 @@ def draw_smelu(path: Path) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     _draw_derivatives(axes, curves)
     axes[0].set_title("SmeLU: value")
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_family(path: Path) -> None:
@@ -62,7 +54,7 @@ def draw_family(path: Path) -> None:
     _draw_derivatives(axes[1], lower)
     axes[0, 0].set_title("gSmeLU: value")
     axes[1, 0].set_title("RESCU at equal curvature in 0: value")
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_signal(path: Path) -> None:
@@ -84,7 +76,7 @@ def draw_signal(path: Path) -> None:
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("variance between examples")
     axes[0].legend(fontsize=8)
-    _save(figure, path)
+    save(figure, path)
 
 
 def signal_by_layer(name: str, factor: float, zero_sum: bool) -> list[float]:
@@ -160,9 +152,3 @@ def _draw_derivatives(axes: Any, curves: Curves) -> None:
         axis.set(title=title, xlabel="x")
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
-
-
-def _save(figure: Any, path: Path) -> None:
-    # Without the version of matplotlib, which would change the file.
-    figure.savefig(path, dpi=100, metadata={"Software": None})
-    plt.close(figure)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smelu_tf.models import BinaryMetrics
-from smelu_tf.models.metrics import probability
+from smelu_tf.models.metrics import BinaryCounts, SlidingWindow, probability
 
 
 def _ref_figures(label, logit, weight):
@@ -80,6 +80,99 @@ def test_parts_merge_to_the_whole(sizes, shuffle):
     for name, value in whole.result().items():
         got = merged.result()[name].numpy()
         assert got == pytest.approx(value.numpy(), rel=1e-12, nan_ok=True), name
+
+
+def counts_of(label, logit, weight=None):
+    metrics = BinaryMetrics()
+    metrics.update_state(label, logit, weight)
+    return metrics.counts()
+
+
+def test_counts_add_and_subtract_to_those_of_the_rows():
+    label, logit, weight = sample()
+    first, rest = slice(0, 700), slice(700, None)
+    parts = [counts_of(label[r], logit[r], weight[r]) for r in (first, rest)]
+    whole = counts_of(label, logit, weight)
+    for got, expected in (
+        (parts[0] + parts[1], whole),
+        (whole - parts[0], parts[1]),
+        (whole + BinaryCounts.zero(), whole),
+    ):
+        np.testing.assert_array_equal(got.histogram, expected.histogram)
+        np.testing.assert_array_equal(got.sums[[0, 1, 4]], expected.sums[[0, 1, 4]])
+        np.testing.assert_allclose(got.sums, expected.sums, rtol=1e-12)
+        for name, value in expected.figures().items():
+            assert got.figures()[name] == pytest.approx(value, rel=1e-12), name
+
+
+def test_figures_of_counts_are_those_that_keras_is_given():
+    label, logit, weight = sample()
+    metrics = BinaryMetrics()
+    metrics.update_state(label, logit, weight)
+    in_graph = tf.function(metrics.result)()
+    for name, value in metrics.figures().items():
+        assert in_graph[name].numpy() == pytest.approx(value, rel=1e-12), name
+
+
+def test_counts_read_earlier_do_not_change_later():
+    metrics = BinaryMetrics()
+    metrics.update_state([1.0], [0.0])
+    counts = metrics.counts()
+    metrics.update_state([0.0], [0.0])
+    metrics.reset_state()
+    assert counts.num_examples == 1
+
+
+def test_replicas_of_a_mirrored_strategy_count_together():
+    label, logit, weight = (v[:600] for v in sample())
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        metrics = BinaryMetrics()
+
+    @tf.function
+    def add(*rows):
+        strategy.run(metrics.update_state, args=rows)
+
+    for part in np.split(np.arange(600), 3):
+        add(*(tf.constant(v[part]) for v in (label, logit, weight)))
+    expected = counts_of(label, logit, weight).figures()
+    for name, value in metrics.figures().items():
+        assert value == pytest.approx(expected[name], rel=1e-12), name
+
+
+@pytest.mark.parametrize("step", [1, 37, 400])
+def test_a_window_holds_the_latest_rows_and_few_more(step):
+    label, logit, weight = sample(3000)
+    window, metrics = SlidingWindow(500), BinaryMetrics()
+    for end in range(step, 3001, step):
+        rows = slice(end - step, end)
+        if step == 1:  # as quick as it can be
+            counts = BinaryCounts(np.full(5, float(end)), np.ones((2, 1)) * end)
+        else:
+            metrics.update_state(label[rows], logit[rows], weight[rows])
+            counts = metrics.counts()
+        figures = window.update(counts)
+        num_rows = figures["num_examples"]
+        assert min(500, end) <= num_rows <= 500 + 500 // 16 + 2 * step
+        assert len(window._snapshots) <= 20
+    if step > 1:
+        latest = slice(end - num_rows, end)
+        expected = _ref_figures(label[latest], logit[latest], weight[latest])
+        assert figures["log_loss"] == pytest.approx(expected["log_loss"], rel=1e-12)
+        assert figures["calibration"] == pytest.approx(expected["calibration"])
+
+
+def test_a_window_of_a_run_that_goes_on_looks_no_further_back():
+    label, logit, weight = sample(1000)
+    before = counts_of(label[:900], logit[:900])
+    window = SlidingWindow(500, start=before)
+    figures = window.update(before + counts_of(label[900:], logit[900:]))
+    assert figures["num_examples"] == 100
+
+
+def test_a_window_without_rows_is_refused():
+    with pytest.raises(ValueError, match="num_rows: expected 1 or more, received 0"):
+        SlidingWindow(0)
 
 
 def test_counts_beyond_float32_stay_exact():

@@ -65,6 +65,7 @@ def test_model_dir_holds_what_the_design_says(trained):
     assert names == {
         "config.json",
         "schema.json",
+        "environment.json",
         "metrics.json",
         "progress.jsonl",
         "checkpoints",

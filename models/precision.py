@@ -1,0 +1,40 @@
+"""Which numbers the deep part computes in."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+# Instructions that multiply matrices of bfloat16 numbers.
+_FAST_BFLOAT16 = {"amx_bf16", "avx512_bf16"}
+
+
+def dtype_policy(compute_dtype: str) -> str:
+    """The Keras dtype policy of a `train.compute_dtype`.
+
+    Args:
+        compute_dtype: `float32`, `bfloat16`, or `auto`: bfloat16 on a TPU, on GPUs that
+            have it (compute capability 8 and above), and on processors with
+            instructions for it.
+
+    Returns:
+        `float32` or `mixed_bfloat16`: variables are float32 in both.
+    """
+    is_half = compute_dtype == "bfloat16"
+    if compute_dtype == "auto":
+        is_half = _has_fast_bfloat16()
+    return "mixed_bfloat16" if is_half else "float32"
+
+
+def _has_fast_bfloat16() -> bool:
+    if tf.config.list_logical_devices("TPU"):
+        return True
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return details.get("compute_capability", (0, 0)) >= (8, 0)
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            flags = next((line for line in lines if line.startswith("flags")), "")
+    except OSError:
+        return False
+    return not _FAST_BFLOAT16.isdisjoint(flags.split())
