@@ -15,14 +15,63 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 
 import tensorflow as tf
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "parameter_server")
 """The names that `make_strategy` takes."""
 
+RESOLVERS = ("tf_config", "slurm")
+"""The names that `resolve_cluster` takes."""
+
 # Tables of fewer bytes stay on one parameter server.
 _MIN_SHARD_BYTES = 256 << 10
+
+
+def resolve_cluster(resolver: str, jobs: Mapping[str, int] | None = None) -> None:
+    """Finds out which cluster this process is a part of, and puts it into TF_CONFIG.
+
+    Args:
+        resolver: `tf_config`: nothing to do; or `slurm`: of the job step that Slurm's
+            environment variables describe.
+        jobs: with `slurm`, the number of its tasks that do each job, in this order; by
+            default all of them are workers.
+
+    Raises:
+        ValueError: an unknown resolver, or no step of Slurm, or one with another number
+            of tasks.
+
+    Example:
+        >>> resolve_cluster("slurm", {"chief": 1, "worker": 2, "ps": 2})
+    """
+    if resolver not in RESOLVERS:
+        raise ValueError(
+            f"resolver: expected one of {', '.join(RESOLVERS)}, received {resolver!r}."
+        )
+    if resolver == "tf_config":
+        return
+    if "SLURM_PROCID" not in os.environ:
+        raise ValueError(
+            "resolver: expected a process that srun has started, received one without "
+            "SLURM_PROCID in its environment."
+        )
+    num_tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    jobs = dict(jobs or {"worker": num_tasks})
+    if sum(jobs.values()) != num_tasks:
+        raise ValueError(
+            f"jobs: expected {num_tasks} tasks, as Slurm's step has, received "
+            f"{sum(jobs.values())}."
+        )
+    # Which GPUs a task sees is left to Slurm. The resolver would ask nvidia-smi, and takes
+    # no node without GPUs: numbers that always fit are given to it, which go nowhere.
+    slurm = tf.distribute.cluster_resolver.SlurmClusterResolver(
+        jobs, gpus_per_node=num_tasks, gpus_per_task=1, auto_set_gpu=False
+    )
+    cluster = slurm.cluster_spec().as_dict()
+    job, index = slurm.get_task_info()
+    task = {"type": job, "index": index}
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
 
 
 def resolve_strategy(name: str) -> str:

@@ -50,6 +50,19 @@ _STRATEGY = flags.DEFINE_enum(
     "order of updates is not determined; batches that a worker was lost with are "
     "learned again, in part twice.",
 )
+_RESOLVER = flags.DEFINE_enum(
+    "resolver",
+    "tf_config",
+    ["tf_config", "slurm"],
+    "Where the cluster is described: in TF_CONFIG, or by Slurm, which has started this "
+    "process with srun.",
+)
+_SLURM_JOBS = flags.DEFINE_list(
+    "slurm_jobs",
+    None,
+    "With --resolver=slurm: how many tasks do which job, as chief=1,worker=2,ps=2; by "
+    "default all are workers.",
+)
 _DATA_SERVICE = flags.DEFINE_string(
     "data_service",
     "",
@@ -78,6 +91,7 @@ def main() -> None:
     from smelu_tf.models import parameter_table, strategies, train
     from smelu_tf.pipelines import open_rows
 
+    strategies.resolve_cluster(_RESOLVER.value, _slurm_jobs())
     if strategies.is_led():
         strategies.serve()
     config = _config()
@@ -108,6 +122,17 @@ def main() -> None:
     if not result.finished:
         print("train: stopped; the same command goes on.", file=sys.stderr)
     strategies.end_process()
+
+
+def _slurm_jobs() -> dict[str, int] | None:
+    """The number of tasks of each job in --slurm_jobs."""
+    if _SLURM_JOBS.value is None:
+        return None
+    jobs = {}
+    for text in _SLURM_JOBS.value:
+        job, _, number = text.partition("=")
+        jobs[job.strip()] = command_line.positive_integer("slurm_jobs", number.strip())
+    return jobs
 
 
 if __name__ == "__main__":
