@@ -63,8 +63,8 @@ def resolve_cluster(resolver: str, jobs: Mapping[str, int] | None = None) -> Non
             f"jobs: expected {num_tasks} tasks, as Slurm's step has, received "
             f"{sum(jobs.values())}."
         )
-    # Which GPUs a task sees is left to Slurm. The resolver would ask nvidia-smi, and takes
-    # no node without GPUs: numbers that always fit are given to it, which go nowhere.
+    # Which GPUs a task sees is left to Slurm. The resolver would ask nvidia-smi, and
+    # takes no node without GPUs: numbers that always fit are given, which go nowhere.
     slurm = tf.distribute.cluster_resolver.SlurmClusterResolver(
         jobs, gpus_per_node=num_tasks, gpus_per_task=1, auto_set_gpu=False
     )

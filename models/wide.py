@@ -58,7 +58,11 @@ class Wide(tf_keras.layers.Layer):
         self.numeric = self.ids = self.crosses = None
         if schema.numeric:
             self.numeric = tf_keras.layers.Dense(
-                1, use_bias=False, kernel_initializer="zeros", name="numeric"
+                1,
+                use_bias=False,
+                kernel_initializer="zeros",
+                dtype=self.dtype_policy,
+                name="numeric",
             )
         several = schema.multivalued
         if schema.id_columns or several:
@@ -68,10 +72,13 @@ class Wide(tf_keras.layers.Layer):
                 (*schema.num_ids, *(column.num_ids for column in several)),
                 1,
                 num_values=num_values(len(schema.id_columns), schema),
+                dtype=self.dtype_policy,
                 name="ids",
             )
         if crosses:
-            self.crosses = StackedEmbedding(sizes, 1, name="crosses")
+            self.crosses = StackedEmbedding(
+                sizes, 1, dtype=self.dtype_policy, name="crosses"
+            )
         self._several = [column.name for column in several]
 
     def build(self, input_shape: Any) -> None:

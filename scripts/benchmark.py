@@ -2,6 +2,10 @@
 
     python scripts/benchmark.py activations
     python scripts/benchmark.py input
+    python scripts/benchmark.py training
+    python scripts/benchmark.py profile --compute_dtype=bfloat16
+    python scripts/benchmark.py precision
+    python scripts/benchmark.py accuracy --train_data=train.tsv --test_data=test.tsv
 
 `activations` times forward and backward passes of activations, those of other packages
 among them, relative to ReLU's, and counts the bytes kept between the two.
@@ -9,9 +13,20 @@ among them, relative to ReLU's, and counts the bytes kept between the two.
 `input` times the readers on generated rows (`make_csv_dataset` is TensorFlow's), the
 conversion to blocks and its memory, and the first batch at two places of the data.
 
-Calls are timed in turns and compared turn by turn, so that ratios hold though the
-machine has other work. With --json, standard output holds one JSON object and nothing
-else.
+`training` times the training of wide-and-deep models, ours and other packages', on the
+same rows in memory; steps with large and with small tables; and training from files.
+
+`profile` shows which operations of ours take the time of a step.
+
+`precision` trains on generated rows in float32 and in bfloat16, and compares log
+losses.
+
+`accuracy` tunes and trains ours and DeepCTR's models on the same rows, and compares log
+loss and AUC on others.
+
+The comparisons need the extra `benchmark`. Calls are timed in turns and compared turn
+by turn, so that ratios hold though the machine has other work. With --json, standard
+output holds one JSON object and nothing else.
 """
 
 import tempfile
@@ -44,6 +59,26 @@ _CONVERT_PASSES = flags.DEFINE_integer(
     "does not grow with the rows.",
     1,
 )
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "training: times of each call.", 1)
+_BATCHES = flags.DEFINE_integer(
+    "batches", 32, "training, profile: batches of 4,096 rows in memory.", 1
+)
+_COMPUTE_DTYPE = flags.DEFINE_enum(
+    "compute_dtype", "float32", ["float32", "bfloat16"], "profile: of the deep part."
+)
+_ACTIVATION = flags.DEFINE_string(
+    "activation", "relu", "profile: of the hidden layers."
+)
+_SEEDS = flags.DEFINE_integer("seeds", 5, "precision, accuracy: trained models.", 1)
+_PRECISION_ROWS = flags.DEFINE_integer(
+    "precision_rows", 2_000_000, "precision: rows that are generated.", 1000
+)
+_TRAIN_DATA = flags.DEFINE_string("train_data", "", "accuracy: rows to train on.")
+_TEST_DATA = flags.DEFINE_string("test_data", "", "accuracy: rows to test on.")
+_SCHEMA = flags.DEFINE_string("schema", "criteo", "accuracy: a preset or a JSON file.")
+_TUNING_SEEDS = flags.DEFINE_integer(
+    "tuning_seeds", 2, "accuracy: models trained for each rate that is tried.", 1
+)
 
 
 def _activations() -> tuple[Sequence["Result"], str]:
@@ -71,7 +106,69 @@ def _input() -> tuple[Sequence["Result"], str]:
     return results, input_benchmark.table(results)
 
 
-KINDS = {"activations": _activations, "input": _input}
+def _training() -> tuple[Sequence["Result"], str]:
+    from benchmarks import training
+
+    sizes = training.Sizes(num_batches=_BATCHES.value, rounds=_ROUNDS.value)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        command_line.ProgressLine(
+            "benchmark", training.num_calls(sizes), "calls"
+        ) as progress,
+    ):
+        results = training.measure(sizes, Path(folder), progress)
+    return results, training.table(results)
+
+
+def _profile() -> tuple[Sequence["Result"], str]:
+    from benchmarks import profile, training
+
+    sizes = training.Sizes(num_batches=_BATCHES.value)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        command_line.ProgressLine("benchmark", 4, "passes") as progress,
+    ):
+        results = profile.measure(
+            _ACTIVATION.value, _COMPUTE_DTYPE.value, sizes, Path(folder), progress
+        )
+    return results, profile.table(results)
+
+
+def _precision() -> tuple[Sequence["Result"], str]:
+    from benchmarks import precision
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        command_line.ProgressLine(
+            "benchmark", 2 * _SEEDS.value, "trainings"
+        ) as progress,
+    ):
+        results = precision.measure(
+            Path(folder), _PRECISION_ROWS.value, _SEEDS.value, progress
+        )
+    return results, precision.table(results)
+
+
+def _accuracy() -> tuple[Sequence["Result"], str]:
+    from benchmarks import accuracy
+
+    settings = accuracy.Settings(seeds=_SEEDS.value, tuning_seeds=_TUNING_SEEDS.value)
+    total = accuracy.num_trainings(settings)
+    with command_line.ProgressLine("benchmark", total, "trainings") as progress:
+        scores, differences = accuracy.compare(
+            _TRAIN_DATA.value, _TEST_DATA.value, _SCHEMA.value, settings, progress
+        )
+    return accuracy.results(scores, differences), accuracy.table(scores, differences)
+
+
+KINDS = {
+    "activations": _activations,
+    "input": _input,
+    "training": _training,
+    "profile": _profile,
+    "precision": _precision,
+    "accuracy": _accuracy,
+}
 
 
 def main(kind: str) -> None:

@@ -13,6 +13,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from smelu_tf.pipelines.parallel import untuned
+
 Call = Callable[[], object]
 """Trains on all rows once."""
 
@@ -197,9 +199,9 @@ def tfrs_call(shape: Shape, rows: Rows, batch_size: int) -> Call:
 
 
 def _cached(rows: Any, batch_size: int) -> tf.data.Dataset:
-    return (
-        tf.data.Dataset.from_tensor_slices(rows).batch(batch_size).cache().prefetch(4)
-    )
+    batches = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+    # Tuned, each `fit` might wait at its end as long again as it took.
+    return untuned(batches.cache().prefetch(4))
 
 
 # --------------------------------------------------------------------- PyTorch

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: TensorFlow's profile, by kind of operation."""
+"""Where the time of a training step goes: a profile by kinds of operations."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def table(results: Sequence[Result], num_rows: int = 15) -> str:
 
 def _operations(plane: Any) -> list[tuple[str, Any]]:
     """The events of a plane that are operations of TensorFlow, with their kinds."""
-    # An operation's event is called by its name and its kind: `mlp/hidden_0/MatMul:MatMul`.
+    # An operation's event has its name and its kind: `mlp/hidden_0/MatMul:MatMul`.
     kinds = {
         number: metadata.name.rpartition(":")[2]
         for number, metadata in plane.event_metadata.items()

@@ -39,6 +39,7 @@ from smelu_tf.pipelines import (
     read_blocks,
     read_text,
 )
+from smelu_tf.pipelines.parallel import untuned
 
 REFERENCE = "deepctr_wdl"
 TWIN = "relu_float32_twin"  # one of ours once more: how far equal things differ
@@ -73,9 +74,9 @@ class Sizes:
     embedding_dim: int = 16
     hidden_units: tuple[int, ...] = (512, 256, 128)
     batch_size: int = 4096
-    num_batches: int = 16
+    num_batches: int = 32
     file_batches: int = 64
-    rounds: int = 7
+    rounds: int = 5
 
     @property
     def num_rows(self) -> int:
@@ -157,7 +158,7 @@ class _Timer:
 def _models(sizes: Sizes, timer: _Timer) -> list[Result]:
     """The models of the fixed comparison, on the same rows in memory."""
     peers.import_deepctr()  # a missing package is known before any work
-    rows = _rows(sizes.num_ids, sizes)
+    rows = random_rows(sizes.num_ids, sizes)
     shape = peers.Shape(
         (sizes.num_ids,) * len(CRITEO.categorical),
         rows.numeric.shape[1],
@@ -172,8 +173,8 @@ def _models(sizes: Sizes, timer: _Timer) -> list[Result]:
     }
     for dtype in ("float32", "bfloat16"):
         for name, activation in (("relu", "relu"), ("smelu", "smelu:1")):
-            calls[f"{name}_{dtype}"] = _ours(activation, dtype, rows, sizes)
-    calls[TWIN] = _ours("relu", "float32", rows, sizes)
+            calls[f"{name}_{dtype}"] = our_call(activation, dtype, rows, sizes)
+    calls[TWIN] = our_call("relu", "float32", rows, sizes)
     times = timer.seconds(calls)
     results = [
         Result(name, len(rows) / statistics.median(seconds), "examples/s")
@@ -194,7 +195,9 @@ def _tables(sizes: Sizes, timer: _Timer) -> list[Result]:
         )
         return []
     calls = {
-        str(num_ids): _ours("relu", "float32", _rows(num_ids, sizes), sizes, num_ids)
+        str(num_ids): our_call(
+            "relu", "float32", random_rows(num_ids, sizes), sizes, num_ids
+        )
         for num_ids in (sizes.small_ids, sizes.large_ids)
     }
     small, large = timer.seconds(calls).values()
@@ -236,7 +239,7 @@ def _rate_ratio(times: Mapping[str, list[float]], name: str, reference: str) -> 
 # ------------------------------------------------------------------------ ours
 
 
-def _ours(
+def our_call(
     activation: str,
     compute_dtype: str,
     rows: peers.Rows,
@@ -301,7 +304,7 @@ def _schema(num_ids: int) -> Schema:
     )
 
 
-def _rows(num_ids: int, sizes: Sizes) -> peers.Rows:
+def random_rows(num_ids: int, sizes: Sizes) -> peers.Rows:
     """Rows whose ids follow Zipf's law with exponent 1.2, clipped to `num_ids`."""
     random = np.random.default_rng(0)
     num_rows = sizes.num_rows
@@ -318,7 +321,8 @@ def _batches(rows: peers.Rows, batch_size: int) -> tf.data.Dataset:
     pairs = np.stack([rows.numeric, np.zeros_like(rows.numeric)], axis=2)
     features = {"numeric": pairs.reshape(len(rows), -1), "ids": rows.ids}
     batch = Batch(features, rows.label, np.ones_like(rows.label))
-    return tf.data.Dataset.from_tensor_slices(batch).batch(batch_size).cache()
+    batches = tf.data.Dataset.from_tensor_slices(batch).batch(batch_size)
+    return untuned(batches.cache())
 
 
 def _available_bytes() -> float:
