@@ -1,16 +1,20 @@
 """pipelines/batching.py: no row lost or repeated, for any number of workers."""
 
+import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import strategies as st
 
 from smelu_tf.pipelines import (
     Batch,
     Categorical,
     Schema,
     Shuffle,
+    for_replicas,
     for_worker,
     read_blocks,
+    sample_negatives,
     with_last_batch,
     write_blocks,
 )
@@ -90,3 +94,68 @@ def test_impossible_settings_are_refused(blocks):
         with_last_batch(whole, 64, "all")
     with pytest.raises(ValueError, match="received worker 3 of 3"):
         for_worker(whole, 3, 3)
+
+
+def in_memory(num_rows, batch_size):
+    random = np.random.default_rng(0)
+    features = {"ids": np.arange(num_rows, dtype="i4")[:, None]}
+    label = (random.random(num_rows) < 0.3).astype("f")
+    batch = Batch(features, label, np.ones(num_rows, "f"))
+    return tf.data.Dataset.from_tensor_slices(batch).batch(batch_size)
+
+
+@hypothesis.given(
+    num_rows=st.integers(1, 40),
+    batch_size=st.integers(1, 12),
+    num_replicas=st.integers(1, 5),
+)
+@hypothesis.settings(max_examples=25, deadline=None)
+def test_the_parts_of_all_replicas_are_the_batch(num_rows, batch_size, num_replicas):
+    batches = in_memory(num_rows, batch_size)
+    parts = iter(for_replicas(batches, 0, num_replicas, num_replicas))
+    for batch in batches:
+        own = [next(parts) for _ in range(num_replicas)]
+        ids = np.concatenate([part.features["ids"] for part, _ in own])
+        np.testing.assert_array_equal(ids, batch.features["ids"])
+        assert {int(size) for _, size in own} == {len(ids)}
+        sizes = [len(part.label) for part, _ in own]
+        assert max(sizes) - min(sizes) <= 1
+    assert next(parts, None) is None
+
+
+def test_a_worker_s_replicas_get_its_parts():
+    batches = in_memory(50, 8)
+    every = [part for part, _ in for_replicas(batches, 0, 4, 4)]
+    of_workers = [
+        [part for part, _ in for_replicas(batches, first, 2, 4)] for first in (0, 2)
+    ]
+    first, second = (iter(parts) for parts in of_workers)
+    for number, part in enumerate(every):
+        own = next(first if number % 4 < 2 else second)
+        np.testing.assert_array_equal(own.features["ids"], part.features["ids"])
+
+
+def kept(batches):
+    read = [*batches]
+    ids = np.concatenate([batch.features["ids"][:, 0] for batch in read])
+    return ids, np.concatenate([batch.label for batch in read])
+
+
+def test_negatives_are_left_out_by_their_place():
+    batches = in_memory(4000, 64)
+    ids, label = kept(sample_negatives(batches, 0.25, seed=1))
+    every, labels = kept(batches)
+    assert label.sum() == labels.sum()
+    negatives = len(label) - label.sum()
+    assert negatives == pytest.approx(0.25 * (labels == 0).sum(), rel=0.1)
+    again, _ = kept(sample_negatives(batches, 0.25, seed=1))
+    np.testing.assert_array_equal(ids, again)
+    other, _ = kept(sample_negatives(batches, 0.25, seed=2))
+    assert len(other) != len(ids) or np.any(other != ids)
+    # A run that goes on at batch 30 meets the rows that it would have met.
+    rest, _ = kept(sample_negatives(batches.skip(30), 0.25, seed=1, first=30))
+    np.testing.assert_array_equal(rest, ids[ids >= 30 * 64])
+    for rate in (0.0, 1.5):
+        with pytest.raises(ValueError, match="expected 0 < rate <= 1"):
+            sample_negatives(batches, rate, seed=1)
+    assert sample_negatives(batches, 1.0, seed=1) is batches

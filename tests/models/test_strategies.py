@@ -1,0 +1,120 @@
+"""models/strategies.py: which cluster, which strategy, and who writes files."""
+
+import json
+import os
+
+import pytest
+import tensorflow as tf
+
+from smelu_tf.models import strategies
+
+WORKERS = {"worker": ["a:1", "b:1"]}
+SERVERS = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}
+
+
+def configure(monkeypatch, cluster, job="worker", index=0):
+    value = {"cluster": cluster, "task": {"type": job, "index": index}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(value))
+
+
+def test_auto_is_what_the_cluster_says(monkeypatch):
+    assert strategies.resolve_strategy("auto") == "one_device"
+    configure(monkeypatch, {"worker": ["a:1"]})
+    assert strategies.resolve_strategy("auto") == "one_device"
+    configure(monkeypatch, WORKERS)
+    assert strategies.resolve_strategy("auto") == "multi_worker"
+    configure(monkeypatch, SERVERS)
+    assert strategies.resolve_strategy("auto") == "parameter_server"
+    assert strategies.num_workers() == 2
+
+
+@pytest.mark.parametrize(
+    ("cluster", "job", "index", "is_chief", "is_led"),
+    [
+        (WORKERS, "worker", 0, True, False),
+        (WORKERS, "worker", 1, False, False),
+        (SERVERS, "chief", 0, True, False),
+        (SERVERS, "worker", 0, False, True),
+        (SERVERS, "ps", 0, False, True),
+    ],
+)
+def test_one_process_writes_files(monkeypatch, cluster, job, index, is_chief, is_led):
+    configure(monkeypatch, cluster, job, index)
+    assert strategies.is_chief() == is_chief
+    assert strategies.is_led() == is_led
+
+
+def test_without_a_cluster_this_process_is_the_chief():
+    assert strategies.is_chief()
+    assert not strategies.is_led()
+    assert strategies.end_process() is None
+
+
+def test_what_fits_no_strategy_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="expected one of auto, one_device"):
+        strategies.make_strategy("two_devices")
+    with pytest.raises(ValueError, match="received none of worker"):
+        strategies.make_strategy("multi_worker")
+    configure(monkeypatch, WORKERS)
+    with pytest.raises(ValueError, match="received none of chief, ps"):
+        strategies.make_strategy("parameter_server")
+    for text, message in (("{", "expected JSON"), ("[]", "expected an object")):
+        monkeypatch.setenv("TF_CONFIG", text)
+        with pytest.raises(ValueError, match=message):
+            strategies.resolve_strategy("auto")
+
+
+def test_strategies_of_one_machine():
+    assert strategies.make_strategy("one_device") is tf.distribute.get_strategy()
+    mirrored = strategies.make_strategy("mirrored")
+    assert isinstance(mirrored, tf.distribute.MirroredStrategy)
+    assert mirrored.num_replicas_in_sync == 1
+    assert not strategies.has_accelerator()
+
+
+@pytest.fixture
+def slurm(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setenv("TF_CONFIG", "")  # put back in the end
+    for name, value in {
+        "SLURM_PROCID": "2",
+        "SLURM_STEP_NUM_TASKS": "5",
+        "SLURM_STEP_NODELIST": "n[1-3]",
+        "SLURM_STEP_TASKS_PER_NODE": "2(x2),1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("slurm")
+def test_a_step_of_slurm_is_a_cluster():
+
+    strategies.resolve_cluster("slurm", {"chief": 1, "worker": 2, "ps": 2})
+    config = json.loads(os.environ["TF_CONFIG"])
+    assert sorted(sum(config["cluster"].values(), [])) == [
+        "n1:8888",
+        "n1:8889",
+        "n2:8888",
+        "n2:8889",
+        "n3:8888",
+    ]
+    assert {job: len(hosts) for job, hosts in config["cluster"].items()} == {
+        "chief": 1,
+        "worker": 2,
+        "ps": 2,
+    }
+    task = config["task"]
+    assert config["cluster"][task["type"]][task["index"]] == "n2:8888"
+    strategies.resolve_cluster("slurm")
+    assert json.loads(os.environ["TF_CONFIG"])["task"] == {"type": "worker", "index": 2}
+
+
+@pytest.mark.usefixtures("slurm")
+def test_a_cluster_that_slurm_has_not_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="expected 5 tasks, .* received 2"):
+        strategies.resolve_cluster("slurm", {"worker": 2})
+    with pytest.raises(ValueError, match="expected one of tf_config, slurm"):
+        strategies.resolve_cluster("kubernetes")
+    monkeypatch.delenv("SLURM_PROCID")
+    with pytest.raises(ValueError, match="a process that srun has started"):
+        strategies.resolve_cluster("slurm")
+    strategies.resolve_cluster("tf_config")
