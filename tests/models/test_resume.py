@@ -42,7 +42,7 @@ number = int(number)
 training._REPORT_ROWS = training._MAX_REPORTS = 1 if what == "kill" else 10_000
 saved = 0
 
-def die(*_):
+def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 def progress(rows, *_):
