@@ -31,6 +31,7 @@ EXTRAS = {
         *BEAM,
         *DATA,
         *PLOT,
+        "deepctr==0.9.4",
         "hypothesis>=6.100",
         "packaging>=24",
         "pandas>=2.2",

@@ -152,6 +152,9 @@ def _precision() -> tuple[Sequence["Result"], str]:
 def _accuracy() -> tuple[Sequence["Result"], str]:
     from benchmarks import accuracy
 
+    for flag in (_TRAIN_DATA, _TEST_DATA):
+        if not flag.value:
+            raise ValueError(f"--{flag.name}: expected files of rows, received none.")
     settings = accuracy.Settings(seeds=_SEEDS.value, tuning_seeds=_TUNING_SEEDS.value)
     total = accuracy.num_trainings(settings)
     with command_line.ProgressLine("benchmark", total, "trainings") as progress:

@@ -52,7 +52,7 @@ class Settings:
     passes: int = 1
     embedding_dim: int = 8
     hidden_units: tuple[int, ...] = (128, 64, 32)
-    adam_rates: tuple[float, ...] = (0.0005, 0.001, 0.002, 0.004)
+    adam_rates: tuple[float, ...] = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008)
     adagrad_rates: tuple[float, ...] = (0.01, 0.03, 0.1)
     tuning_seeds: int = 2
     held_out: float = 0.1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import sys
@@ -127,13 +128,14 @@ def deepctr_model(kind: str, shape: Shape, seed: int = 0, **settings: Any) -> An
         features.append(columns.VarLenSparseFeat(column, num_values, combiner="sum"))
     if shape.num_numeric:
         features.append(columns.DenseFeat("numeric", shape.num_numeric))
-    return getattr(deepctr.models, kind)(
-        features,
-        features,
-        dnn_hidden_units=shape.hidden_units,
-        seed=seed,
-        **settings,
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # it prints what it builds
+        return getattr(deepctr.models, kind)(
+            features,
+            features,
+            dnn_hidden_units=shape.hidden_units,
+            seed=seed,
+            **settings,
+        )
 
 
 def deepctr_inputs(rows: Rows) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from benchmarks import training
 from benchmarks.report import Result, aligned
 
 WARM_UP = 3  # passes before the one that is profiled
+
+# Functions of TensorFlow's runtime, and the step as a whole.
+_IS_NO_OPERATION = re.compile(r"::|__inference")
 
 
 def measure(
@@ -73,7 +77,7 @@ def _operations(plane: Any) -> list[tuple[str, Any]]:
     kinds = {
         number: metadata.name.rpartition(":")[2]
         for number, metadata in plane.event_metadata.items()
-        if ":" in metadata.name and "::" not in metadata.name
+        if ":" in metadata.name and not _IS_NO_OPERATION.search(metadata.name)
     }
     return [
         (kinds[event.metadata_id], event)

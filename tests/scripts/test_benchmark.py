@@ -67,8 +67,9 @@ def test_the_table_has_a_row_a_function():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "expected one of activations, input, received none."),
-        (("speed",), "expected one of activations, input, received speed."),
+        ((), "profile, precision, accuracy, received none."),
+        (("speed",), "expected one of activations, input, training, profile"),
+        (("accuracy",), "--train_data: expected files of rows, received none."),
         (
             ("activations", "--elements=1,x"),
             "--elements: expected whole numbers above 0",
@@ -82,3 +83,62 @@ def test_bad_arguments_are_one_line(arguments, message):
     assert out == ""
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def figures(out):
+    return {result["name"]: result["value"] for result in json.loads(out)["results"]}
+
+
+def test_the_profile_is_of_the_operations_of_a_step():
+    code, out, err = run("profile", "--json", "--batches=2")
+    assert code == 0, err
+    values = figures(out)
+    assert any("MatMul" in name for name in values)
+    assert values["ResourceGather"] > 0
+    assert not any("__inference" in name for name in values)
+
+
+@pytest.mark.slow
+def test_bfloat16_is_compared_with_float32_seed_by_seed():
+    code, out, err = run("precision", "--json", "--precision_rows=9000", "--seeds=2")
+    assert code == 0, err
+    values = figures(out)
+    differences = [
+        values[f"bfloat16/seed_{seed}"] - values[f"float32/seed_{seed}"]
+        for seed in range(2)
+    ]
+    assert values["bfloat16 - float32"] == pytest.approx(sum(differences) / 2)
+    assert 0 < abs(values["bfloat16 - float32"]) < 0.01
+
+
+@pytest.mark.slow
+def test_training_is_timed_beside_other_packages():
+    code, out, err = run("training", "--json", "--batches=1", "--rounds=1")
+    assert code == 0, err
+    values = figures(out)
+    models = {
+        "deepctr_wdl",
+        *(f"{name}_{d}" for name in ("relu", "smelu") for d in ("float32", "bfloat16")),
+        "relu_float32_twin",
+    }
+    assert models <= values.keys()
+    for name in models:
+        assert values[name] > 0
+        ratio = values.get(f"{name}/deepctr_wdl", 1)
+        assert ratio == pytest.approx(values[name] / values["deepctr_wdl"], rel=0.01)
+    for name in ("blocks", "text"):
+        assert 0 < values[f"{name}/memory"]
+
+
+@pytest.mark.slow
+def test_models_are_compared_on_rows_that_none_has_seen(criteo_dir):
+    data = f"--train_data={criteo_dir / 'day_0.tsv'}"
+    test = f"--test_data={criteo_dir / 'day_1.tsv'}"
+    options = ("--seeds=2", "--tuning_seeds=1")
+    code, out, err = run("accuracy", "--json", data, test, *options)
+    assert code == 0, err
+    values = figures(out)
+    for model in ("smelu-tf relu", "smelu-tf smelu:1", "deepctr WDL", "deepctr DCN"):
+        assert 0.4 < values[f"{model}/log_loss"] < 0.8
+        assert values[f"{model}/log_loss/sd"] > 0
+    assert "smelu-tf relu - deepctr" in " ".join(values)
