@@ -206,6 +206,7 @@ class _Run:
         self._model_dir = model_dir
         self._rows = rows
         self._held_out = held_out
+        self._held_out_batches: tf.data.Dataset | None = None
         self._data_service = data_service
         self._strategy = tf.distribute.get_strategy()
         # Without figures of its own: reading them would take all workers of a cluster.
@@ -397,10 +398,13 @@ class _Run:
             return None
         scorer = self._scorer
         with self._held_out.errors():
-            batches = self._held_out.batches(
-                scorer.schema, self._config.eval.batch_size, transform=scorer.transform
-            )
-            figures = evaluate(scorer, batches)
+            if self._held_out_batches is None:
+                self._held_out_batches = self._held_out.batches(
+                    scorer.schema,
+                    self._config.eval.batch_size,
+                    transform=scorer.transform,
+                )
+            figures = evaluate(scorer, self._held_out_batches)
         self._validated = figures
         name = self._config.eval.best_metric
         value = figures[name]

@@ -117,7 +117,9 @@ def main() -> None:
             "rows_per_second": result.rows_per_second,
         }
         if result.validation is not None:
-            figures["validation"] = result.validation
+            figures |= {
+                f"validation_{name}": value for name, value in result.validation.items()
+            }
         command_line.show_figures(figures, _JSON.value)
     if not result.finished:
         print("train: stopped; the same command goes on.", file=sys.stderr)

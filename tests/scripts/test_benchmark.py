@@ -57,6 +57,7 @@ def test_smelu_keeps_what_relu_keeps_and_gelu_more(report, dtype):
     assert kept["gelu"] >= 2 * output
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_a_function():
     code, out, err = run("activations", "--seconds=1", "--elements=10")
     assert code == 0, err
