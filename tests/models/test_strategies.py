@@ -9,6 +9,7 @@ import tensorflow as tf
 from smelu_tf.models import strategies
 
 WORKERS = {"worker": ["a:1", "b:1"]}
+LED = {"chief": ["a:1"], "worker": ["b:1"]}
 SERVERS = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}
 
 
@@ -33,6 +34,9 @@ def test_auto_is_what_the_cluster_says(monkeypatch):
     [
         (WORKERS, "worker", 0, True, False),
         (WORKERS, "worker", 1, False, False),
+        (WORKERS, "worker", "1", False, False),
+        (LED, "chief", 0, True, False),
+        (LED, "worker", 0, False, False),
         (SERVERS, "chief", 0, True, False),
         (SERVERS, "worker", 0, False, True),
         (SERVERS, "ps", 0, False, True),
@@ -58,10 +62,44 @@ def test_what_fits_no_strategy_is_refused(monkeypatch):
     configure(monkeypatch, WORKERS)
     with pytest.raises(ValueError, match="received none of chief, ps"):
         strategies.make_strategy("parameter_server")
-    for text, message in (("{", "expected JSON"), ("[]", "expected an object")):
-        monkeypatch.setenv("TF_CONFIG", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "TF_CONFIG: expected JSON"),
+        ("[]", "TF_CONFIG: expected an object .* received \\[\\]"),
+        ("null", "TF_CONFIG: expected an object .* received null"),
+        ('{"cluster": []}', "TF_CONFIG: expected an object .* received {"),
+    ],
+)
+def test_a_tf_config_that_is_none_is_refused_by_all_who_read_it(
+    monkeypatch, text, message
+):
+    monkeypatch.setenv("TF_CONFIG", text)
+    for read in (strategies.is_chief, strategies.is_led, strategies.num_workers):
         with pytest.raises(ValueError, match=message):
-            strategies.resolve_strategy("auto")
+            read()
+    with pytest.raises(ValueError, match=message):
+        strategies.resolve_strategy("auto")
+
+
+def test_an_empty_tf_config_is_none(monkeypatch):
+    for text in ("", "{}"):
+        monkeypatch.setenv("TF_CONFIG", text)
+        assert strategies.resolve_strategy("auto") == "one_device"
+        assert strategies.num_workers() == 0
+
+
+@pytest.mark.parametrize("name", strategies.STRATEGIES[1:])
+def test_a_name_that_fits_is_kept(monkeypatch, name):
+    configure(monkeypatch, SERVERS)
+    assert strategies.resolve_strategy(name) == name
+
+
+def test_a_chief_and_a_worker_go_together(monkeypatch):
+    configure(monkeypatch, LED)
+    assert strategies.resolve_strategy("auto") == "multi_worker"
 
 
 def test_strategies_of_one_machine():
