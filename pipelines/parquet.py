@@ -13,6 +13,7 @@ import tensorflow as tf
 from .bad_rows import BadRowError, BadRows
 from .batching import batched
 from .files import expand_files
+from .python_steps import from_generator
 from .raw_rows import RawColumns, raw_specs, without_bad_rows
 from .schema import MultiValued, Schema
 from .transform import text_values, to_batch
@@ -72,9 +73,7 @@ def read_raw_parquet(
         tf.TensorSpec([], tf.int64),
         raw_specs(schema),
     )
-    chunks = tf.data.Dataset.from_generator(
-        lambda: _chunks(files, schema), output_signature=spec
-    )
+    chunks = from_generator(lambda: _chunks(files, schema), spec)
     return without_bad_rows(chunks, schema, bad_rows or BadRows(), "row", then)
 
 

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from .bad_rows import BadRows
 from .parallel import in_parallel, unconverted, untuned
+from .python_steps import numpy_function
 from .schema import Schema
 from .text import EXPECTED, kind_of
 
@@ -79,7 +80,7 @@ def without_bad_rows(
     ) -> RawColumns:
         def dropped() -> RawColumns:
             columns = [raw[name] for name in names]
-            seen = tf.numpy_function(drop, [path, first, good, *columns], tf.bool)
+            seen = numpy_function(drop, [path, first, good, *columns], tf.bool)
             keep = tf.ensure_shape(seen, [None])
             return {name: tf.boolean_mask(raw[name], keep) for name in raw}
 

@@ -23,6 +23,7 @@ from .bad_rows import BadRowError, BadRows
 from .batching import batched
 from .files import compression_of, expand_files, head_of, is_compressed, reason_of
 from .parallel import in_parallel, unconverted, untuned
+from .python_steps import from_generator, numpy_function
 from .schema import Schema
 from .transform import to_batch
 
@@ -167,15 +168,13 @@ def parse_chunks(
         path: tf.Tensor, first: tf.Tensor, lines: tf.Tensor, good: tf.Tensor
     ) -> tf.Tensor:
         def dropped() -> tf.Tensor:
-            kept = tf.numpy_function(drop, [path, first, lines, good], tf.string)
+            kept = numpy_function(drop, [path, first, lines, good], tf.string)
             return tf.ensure_shape(kept, [None])
 
         return tf.cond(tf.reduce_all(good), lambda: lines, dropped)
 
     text, number = tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int64)
-    source = tf.data.Dataset.from_generator(
-        chunks, output_signature=(text, number, text)
-    )
+    source = from_generator(chunks, (text, number, text))
     # One after another: threads must not decide which bad row is one too many.
     lines = in_parallel(source, check).map(drop_bad)
     return untuned(in_parallel(lines, lambda lines: then(_decode(lines, schema))))
