@@ -50,6 +50,7 @@ class WideDeepConfig:
         cross_buckets: ids of each cross; products beyond are folded into them.
         embedding_dim: the width of an id's embedding.
         column_dims: columns whose embedding has another width, `C3:32` each.
+        embedding_stddev: the standard deviation of the embeddings' initial weights.
         interaction: what goes before the MLP: `none` (the inputs side by side), `dcn`
             (cross layers) or `dlrm` (products of all pairs of embeddings).
         cross_layers: how many layers `dcn` has.
@@ -71,6 +72,7 @@ class WideDeepConfig:
     cross_buckets: int = 16384
     embedding_dim: int = 8
     column_dims: tuple[str, ...] = ()
+    embedding_stddev: float = 0.05
     interaction: str = "none"
     cross_layers: int = 2
     cross_rank: int = 0
@@ -100,6 +102,9 @@ class WideDeepConfig:
         for name in ("cross_rank", "bottleneck"):
             value = getattr(self, name)
             _check(value >= 0, f"model.{name}", "an integer of 0 or more", value)
+        stddev = self.embedding_stddev
+        good = math.isfinite(stddev) and stddev >= 0
+        _check(good, "model.embedding_stddev", "a number of 0 or more", stddev)
         _check(0 <= self.dropout < 1, "model.dropout", "0 <= rate < 1", self.dropout)
         _check_choice(self, "model", "interaction", ("none", "dcn", "dlrm"))
         _check_choice(self, "model", "normalization", ("none", "layer"))

@@ -93,7 +93,9 @@ class Deep(tf_keras.layers.Layer):
                 StackedEmbedding(
                     [num_ids[name] for name in columns],
                     width,
-                    tf_keras.initializers.RandomNormal(stddev=0.05, seed=table_seed),
+                    tf_keras.initializers.RandomNormal(
+                        stddev=config.embedding_stddev, seed=table_seed
+                    ),
                     num_values=[max_values.get(name, 1) for name in columns],
                     dtype=self.dtype_policy,
                     name="embeddings" if is_usual else f"embeddings_{width}",
