@@ -72,7 +72,7 @@ class WideDeepConfig:
     cross_buckets: int = 16384
     embedding_dim: int = 8
     column_dims: tuple[str, ...] = ()
-    embedding_stddev: float = 0.05
+    embedding_stddev: float = 0.001
     interaction: str = "none"
     cross_layers: int = 2
     cross_rank: int = 0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from smelu_tf.pipelines import Batch
 
+from .losses import Objective
 from .metrics import BinaryMetrics
 from .optimizers import WideDeepOptimizer
 from .wide_deep import WideDeep
@@ -33,38 +35,62 @@ class Steps(NamedTuple):
     finished: bool
 
 
-class TrainSteps:
-    """A model, its optimizer and its figures, and the function that trains them.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Learner:
+    """A model, what trains it, and its figures.
 
-    Each batch is predicted, counted into the figures, then learned. All calls but those
-    that meet the data's end train on the same number of batches.
-
-    Args:
+    Attributes:
         model: built under the strategy in force, as are the optimizer and the figures.
         optimizer: counts the steps.
-        metrics: the progressive figures.
-        negative_rate: the part of the rows of label 0 that the batches hold. The loss
-            then is that of logit - log(rate): the odds among the rows kept are
-            1 / rate times those among all rows, which the logit stays the log of. In
-            the figures a row of label 0 stands for 1 / rate rows.
-        steps_per_execution: batches a call.
+        metrics: the progressive figures. Where batches hold a part of the rows of label
+            0 only, each stands for 1 / `objective.negative_rate` rows in them.
+        objective: what is minimised.
+    """
 
-    Source: of the correction, McMahan et al., Ad Click Prediction, KDD 2013, which
-    weights the loss; here it is exact in the logit instead.
+    model: WideDeep
+    optimizer: WideDeepOptimizer
+    metrics: BinaryMetrics
+    objective: Objective = Objective()
+
+    def learn(self, batch: Batch, num_rows: tf.Tensor) -> tf.Tensor:
+        """Learns this replica's part of a batch; returns its part of the mean loss.
+
+        The batch is predicted and counted into the figures before.
+
+        Args:
+            batch: the part.
+            num_rows: int32 scalar: the rows of the whole batch.
+        """
+        with tf.GradientTape() as tape:
+            loss, logit = self.objective(self.model, batch)
+            total = tf.reduce_sum(batch.weight * loss)
+            mean = total / tf.cast(tf.maximum(num_rows, 1), loss.dtype)
+        variables = self.model.trainable_variables
+        gradients = tape.gradient(mean, variables)
+        if self.model.is_random_in_training:
+            logit = tf.reshape(self.model(batch.features, training=False), [-1])
+        weight, rate = batch.weight, self.objective.negative_rate
+        if rate < 1:
+            weight *= tf.where(batch.label > 0, 1.0, 1.0 / rate)
+        self.metrics.update_state(batch.label, logit, weight)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return mean
+
+
+class TrainSteps:
+    """The function that trains models on batches: each is predicted, then learned.
+
+    All calls but those that meet the data's end train on the same number of batches.
+
+    Args:
+        learners: the models, all of which learn every batch; one or more.
+        steps_per_execution: batches a call.
     """
 
     def __init__(
-        self,
-        model: WideDeep,
-        optimizer: WideDeepOptimizer,
-        metrics: BinaryMetrics,
-        negative_rate: float = 1.0,
-        steps_per_execution: int = 1,
+        self, learners: Sequence[Learner], steps_per_execution: int = 1
     ) -> None:
-        self._model = model
-        self._optimizer = optimizer
-        self._metrics = metrics
-        self._negative_rate = negative_rate
+        self._learners = tuple(learners)
         self._calls = 1
         self._steps_in_graph = steps_per_execution
         self._strategy = tf.distribute.get_strategy()
@@ -101,24 +127,12 @@ class TrainSteps:
         return 0.0
 
     def step(self, batch: Batch, num_rows: tf.Tensor) -> tf.Tensor:
-        """Learns this replica's part of a batch; returns its part of the mean loss."""
-        label = batch.label
-        with tf.GradientTape() as tape:
-            logit = tf.reshape(self._model(batch.features, training=True), [-1])
-            loss = batch.weight * tf.nn.sigmoid_cross_entropy_with_logits(
-                labels=label, logits=logit - math.log(self._negative_rate)
-            )
-            mean = tf.reduce_sum(loss) / tf.cast(tf.maximum(num_rows, 1), loss.dtype)
-        variables = self._model.trainable_variables
-        gradients = tape.gradient(mean, variables)
-        if self._model.is_random_in_training:
-            logit = tf.reshape(self._model(batch.features, training=False), [-1])
-        weight = batch.weight
-        if self._negative_rate < 1:
-            weight *= tf.where(label > 0, 1.0, 1.0 / self._negative_rate)
-        self._metrics.update_state(label, logit, weight)
-        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return mean
+        """Learns this replica's part of a batch; returns its part of the mean loss.
+
+        Of several models it is the largest, or no number if one of theirs is none.
+        """
+        losses = [learner.learn(batch, num_rows) for learner in self._learners]
+        return losses[0] if len(losses) == 1 else tf.reduce_max(tf.stack(losses))
 
     def _steps(self, iterator: Any, stop_wanted: tf.Tensor) -> tuple[tf.Tensor, ...]:
         def body(done: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -136,7 +150,7 @@ class TrainSteps:
         return loss, self._summed(stop_wanted)
 
     def _num_steps_done(self) -> int:
-        return int(tf.convert_to_tensor(self._optimizer.iterations))
+        return int(tf.convert_to_tensor(self._learners[0].optimizer.iterations))
 
     def _summed(self, number: tf.Tensor) -> tf.Tensor:
         """The sum over replicas of a number that each worker has."""

@@ -38,12 +38,13 @@ from .config import TrainConfig
 from .divergence import suspects
 from .evaluation import Scorer, evaluate
 from .history import Figures, History, Progress
+from .losses import Objective
 from .metrics import BinaryCounts, BinaryMetrics
 from .optimizers import WideDeepOptimizer
 from .precision import dtype_policy
 from .preemption import StopRequest, sigterm_as_request
 from .run_record import record_run
-from .steps import MAX_LOSS, TrainSteps
+from .steps import MAX_LOSS, Learner, TrainSteps
 from .strategies import has_accelerator, is_chief, make_strategy, num_workers
 from .warm_start import warm_start as start_warm
 from .wide_deep import WideDeep
@@ -216,10 +217,14 @@ class _Run:
         optimizer._create_all_weights(self._model.trainable_variables)
         self._metrics = BinaryMetrics()
         self._steps: TrainSteps | AsynchronousSteps = TrainSteps(
-            self._model,
-            optimizer,
-            self._metrics,
-            config.data.negative_rate,
+            [
+                Learner(
+                    self._model,
+                    optimizer,
+                    self._metrics,
+                    Objective(config.data.negative_rate),
+                )
+            ],
             config.train.steps_per_execution,
         )
         if isinstance(self._strategy, tf.distribute.ParameterServerStrategy):

@@ -26,7 +26,7 @@ from smelu_tf.models import (
     WideDeepOptimizer,
 )
 from smelu_tf.models.precision import dtype_policy
-from smelu_tf.models.steps import TrainSteps
+from smelu_tf.models.steps import Learner, TrainSteps
 from smelu_tf.pipelines import (
     CRITEO,
     Batch,
@@ -275,10 +275,8 @@ def _trainer(
     model.compile(WideDeepOptimizer.of(config.optimizer), weighted_metrics=[])
     model.optimizer._create_all_weights(model.trainable_variables)
     steps = TrainSteps(
-        model,
-        model.optimizer,
-        BinaryMetrics(),
-        steps_per_execution=config.train.steps_per_execution,
+        [Learner(model, model.optimizer, BinaryMetrics())],
+        config.train.steps_per_execution,
     )
 
     def train(batches: tf.data.Dataset) -> None:

@@ -11,7 +11,8 @@ from smelu_tf.models import (
     WideDeepConfig,
     WideDeepOptimizer,
 )
-from smelu_tf.models.steps import TrainSteps
+from smelu_tf.models.losses import Objective
+from smelu_tf.models.steps import Learner, TrainSteps
 from smelu_tf.pipelines import (
     Batch,
     Categorical,
@@ -44,7 +45,10 @@ def trainer(shape=SHAPE, steps_per_execution=1, negative_rate=1.0, **optimizer):
     optimizer = WideDeepOptimizer.of(OptimizerConfig(**optimizer))
     optimizer._create_all_weights(model.trainable_variables)
     metrics = BinaryMetrics()
-    steps = TrainSteps(model, optimizer, metrics, negative_rate, steps_per_execution)
+    steps = TrainSteps(
+        [Learner(model, optimizer, metrics, Objective(negative_rate))],
+        steps_per_execution,
+    )
     return model, optimizer, metrics, steps
 
 
@@ -101,7 +105,7 @@ def test_only_rows_that_were_looked_up_change(name, dtype):
     model = WideDeep(SCHEMA, SHAPE, dtype=dtype)
     optimizer = WideDeepOptimizer.of(OptimizerConfig(name=name))
     optimizer._create_all_weights(model.trainable_variables)
-    steps = TrainSteps(model, optimizer, BinaryMetrics())
+    steps = TrainSteps([Learner(model, optimizer, BinaryMetrics())])
     tables = {
         "deep": model.deep.embeddings[0].table,
         "wide": model.wide.ids.table,
