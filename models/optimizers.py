@@ -202,7 +202,7 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         else:
             names, rule = ("m", "v"), self._lazy_adam
         targets = (var, *(self.get_slot(var, name) for name in names))
-        updated = rule(grad, *(tf.gather(target, indices) for target in targets))
+        updated = rule(grad, *(_rows_of(target, indices) for target in targets))
         return tf.group(
             *(
                 tf.raw_ops.ResourceScatterUpdate(
@@ -282,9 +282,25 @@ def _are_distinct(indices: tf.Tensor) -> bool:
     """Whether row numbers are known to be distinct: what `tf.unique` has returned."""
     if tf.executing_eagerly():
         return False
+    indices = _origin(indices)
+    return indices.op.type in ("Unique", "UniqueV2") and indices.value_index == 0
+
+
+def _rows_of(table: tf.Variable, indices: tf.Tensor) -> tf.Tensor:
+    """The rows of a table: what the forward pass has read of it, where it has."""
+    if not tf.executing_eagerly():
+        handle = tf.compat.v1.get_default_graph().capture(table.handle)
+        for reader in _origin(indices).consumers():
+            if reader.type == "ResourceGather" and reader.inputs[0] is handle:
+                return reader.outputs[0]
+    return tf.gather(table, indices)
+
+
+def _origin(indices: tf.Tensor) -> tf.Tensor:
+    """The tensor that row numbers are, whatever they are called since."""
     while indices.op.type in ("Identity", "Reshape"):
         indices = indices.op.inputs[0]
-    return indices.op.type in ("Unique", "UniqueV2") and indices.value_index == 0
+    return indices
 
 
 def _is_wide(var: tf.Variable) -> bool:

@@ -45,10 +45,8 @@ def trainer(shape=SHAPE, steps_per_execution=1, negative_rate=1.0, **optimizer):
     optimizer = WideDeepOptimizer.of(OptimizerConfig(**optimizer))
     optimizer._create_all_weights(model.trainable_variables)
     metrics = BinaryMetrics()
-    steps = TrainSteps(
-        [Learner(model, optimizer, metrics, Objective(negative_rate))],
-        steps_per_execution,
-    )
+    learner = Learner(model, optimizer, metrics, Objective(negative_rate))
+    steps = TrainSteps([learner], steps_per_execution)
     return model, optimizer, metrics, steps
 
 
@@ -140,6 +138,15 @@ def test_only_rows_that_were_looked_up_change(name, dtype):
             changed = set(np.flatnonzero(np.any(old != new, axis=1)).tolist())
             assert changed <= looked_up[part]
             assert len(changed) > 0.9 * len(looked_up[part])
+
+
+def test_each_table_is_read_once_a_step():
+    """Its rows by the forward pass, and what the optimizer keeps of them."""
+    _, _, _, steps = trainer(name="adam")
+    steps(iterator(rows(96)))
+    graph = steps._run._list_all_concrete_functions()[0].graph
+    reads = [op for op in graph.get_operations() if op.type == "ResourceGather"]
+    assert len(reads) == 3 * 3  # rows and two slots of embeddings, ids and crosses
 
 
 def test_clipping_bounds_the_norm_of_all_but_the_wide_part():
