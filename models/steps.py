@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -98,7 +99,11 @@ class TrainSteps:
             # Collective operations in a loop expect shapes that stay the same, and
             # batches look up different numbers of rows.
             self._calls, self._steps_in_graph = steps_per_execution, 1
-        self._run = tf.function(self._steps, autograph=False)
+        # A partial function is one of its own: TensorFlow counts by code how often a
+        # function is traced, and would take other models' for this one's.
+        self._run = tf.function(
+            functools.partial(TrainSteps._steps, self), autograph=False
+        )
 
     def __call__(self, iterator: Any, stop_wanted: bool = False) -> Steps:
         """Trains on the next batches of an iterator.
