@@ -62,6 +62,8 @@ class WideDeepConfig:
             layer with commas between them.
         normalization: `none`, or `layer`: of a layer's outputs before its activation.
         dropout: the part of a layer's outputs that is dropped in training.
+        unknown_rate: the part of the ids of vocabularies that training takes for those
+            of unknown values, so that the model learns what a new value is worth.
         initializer: of the MLP's kernels: `he`, or `signal_preserving` (see
             `smelu_tf.SignalPreserving`).
     """
@@ -82,6 +84,7 @@ class WideDeepConfig:
     activation: str = "smelu:1"
     normalization: str = "none"
     dropout: float = 0.0
+    unknown_rate: float = 0.0
     initializer: str = "he"
 
     def validate(self) -> None:
@@ -105,7 +108,9 @@ class WideDeepConfig:
         stddev = self.embedding_stddev
         good = math.isfinite(stddev) and stddev >= 0
         _check(good, "model.embedding_stddev", "a number of 0 or more", stddev)
-        _check(0 <= self.dropout < 1, "model.dropout", "0 <= rate < 1", self.dropout)
+        for name in ("dropout", "unknown_rate"):
+            rate = getattr(self, name)
+            _check(0 <= rate < 1, f"model.{name}", "0 <= rate < 1", rate)
         _check_choice(self, "model", "interaction", ("none", "dcn", "dlrm"))
         _check_choice(self, "model", "normalization", ("none", "layer"))
         _check_choice(self, "model", "initializer", ("he", "signal_preserving"))

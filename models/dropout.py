@@ -1,4 +1,4 @@
-"""Dropout whose masks are a function of a seed and of how many came before."""
+"""Random masks in training, a function of a seed and of how many came before."""
 
 from __future__ import annotations
 
@@ -8,34 +8,20 @@ import tensorflow as tf
 import tf_keras
 
 
-@tf_keras.saving.register_keras_serializable("smelu_tf")
-class CountedDropout(tf_keras.layers.Layer):
-    """Drops elements in training, by masks that a resumed run draws again.
-
-        y = x · m / (1 - rate),    m = 1 with probability 1 - rate, else 0
+class CountedMask(tf_keras.layers.Layer):
+    """A layer that draws masks in training, which a resumed run draws again.
 
     The mask is that of (seed, replica, number of training calls). The number is a
     variable of the layer: a checkpoint holds it, so that a run goes on with the masks
     that it would have drawn without a stop. Every replica draws its own.
 
     Args:
-        rate: the part that is dropped, 0 <= rate < 1.
+        rate: the part of the elements that the mask holds, 0 <= rate < 1.
         seed: 0 <= seed < 2^32.
         **kwargs: of the base layer.
 
-    Input shape: any. Output shape: the input's.
-
     Raises:
         ValueError: rate or seed out of range.
-
-    Source: Srivastava et al., Dropout, JMLR 15, 2014.
-
-    Example:
-        >>> layer = CountedDropout(0.5, seed=0)
-        >>> sorted(set(layer(tf.ones([100]), training=True).numpy().tolist()))
-        [0.0, 2.0]
-        >>> layer(tf.ones([2])).numpy(), layer.num_calls.numpy()
-        (array([1., 1.], dtype=float32), 1)
     """
 
     def __init__(self, rate: float, seed: int = 0, **kwargs: Any) -> None:
@@ -61,10 +47,8 @@ class CountedDropout(tf_keras.layers.Layer):
         )
         super().build(input_shape)
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """The inputs, in training with elements dropped."""
-        if not training or self.rate == 0:
-            return inputs
+    def drawn(self, shape: tf.Tensor) -> tf.Tensor:
+        """The next mask: bool of a shape, true with probability `rate`."""
         number = tf.convert_to_tensor(self.num_calls)
         self.num_calls.assign_add(1)
         # Integers of a key and a counter, whose low word numbers the elements: what
@@ -72,19 +56,52 @@ class CountedDropout(tf_keras.layers.Layer):
         # within XLA.
         key = tf.cast(_replica(), tf.int64) + (self.seed << 16)
         bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
-            shape=tf.shape(inputs),
+            shape=shape,
             key=tf.cast([key], tf.uint64),
             counter=tf.cast([tf.zeros_like(number), number], tf.uint64),
             alg=tf.random.Algorithm.PHILOX.value,
             dtype=tf.uint32,
         )
-        is_kept = bits >= tf.constant(int(self.rate * 2**32), tf.uint32)
-        scaled = tf.cast(inputs, tf.float32) / (1 - self.rate)
-        return tf.cast(tf.where(is_kept, scaled, 0.0), inputs.dtype)
+        return bits < tf.constant(int(self.rate * 2**32), tf.uint32)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+@tf_keras.saving.register_keras_serializable("smelu_tf")
+class CountedDropout(CountedMask):
+    """Drops elements in training, by masks that a resumed run draws again.
+
+        y = x · m / (1 - rate),    m = 1 with probability 1 - rate, else 0
+
+    Args:
+        rate: the part that is dropped, 0 <= rate < 1.
+        seed: as in `CountedMask`.
+        **kwargs: of the base layer.
+
+    Input shape: any. Output shape: the input's.
+
+    Raises:
+        ValueError: rate or seed out of range.
+
+    Source: Srivastava et al., Dropout, JMLR 15, 2014.
+
+    Example:
+        >>> layer = CountedDropout(0.5, seed=0)
+        >>> sorted(set(layer(tf.ones([100]), training=True).numpy().tolist()))
+        [0.0, 2.0]
+        >>> layer(tf.ones([2])).numpy(), layer.num_calls.numpy()
+        (array([1., 1.], dtype=float32), 1)
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """The inputs, in training with elements dropped."""
+        if not training or self.rate == 0:
+            return inputs
+        is_dropped = self.drawn(tf.shape(inputs))
+        scaled = tf.cast(inputs, tf.float32) / (1 - self.rate)
+        return tf.cast(tf.where(is_dropped, 0.0, scaled), inputs.dtype)
 
 
 def _replica() -> int | tf.Tensor:

@@ -16,6 +16,7 @@ from .config import OptimizerConfig, TrainConfig, WideDeepConfig
 from .deep import Deep
 from .metrics import BinaryMetrics
 from .optimizers import WideDeepOptimizer
+from .unknown_ids import UnknownIds
 from .wide import Wide
 
 Features = Mapping[str, tf.Tensor]
@@ -68,7 +69,11 @@ class WideDeep(tf_keras.Model):
         self.config = config
         self.seed = seed
         self.transform = Transform(schema)
-        self.wide = self.deep = None
+        self.wide = self.deep = self.unknown_ids = None
+        if config.unknown_rate:
+            self.unknown_ids = UnknownIds(
+                config.unknown_rate, schema, name="unknown_ids"
+            )
         if config.wide:
             crosses = [_columns_of(cross, schema) for cross in config.crosses]
             # Linear, and cheap: float32 under any policy.
@@ -98,11 +103,15 @@ class WideDeep(tf_keras.Model):
 
     @property
     def is_random_in_training(self) -> bool:
-        """Whether training predicts other than scoring: by dropout."""
-        return self.deep is not None and self.config.dropout > 0
+        """Whether training predicts other than scoring: by dropout, of ids too."""
+        has_dropout = self.deep is not None and self.config.dropout > 0
+        return has_dropout or self.unknown_ids is not None
 
     def call(self, features: Features, training: bool | None = None) -> tf.Tensor:
         """The logit of a batch of features, float32 (B, 1)."""
+        if self.unknown_ids is not None:
+            ids = self.unknown_ids(features["ids"], training=training)
+            features = {**features, "ids": ids}
         parts = []
         if self.wide is not None:
             parts.append(self.wide(features))

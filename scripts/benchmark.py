@@ -76,6 +76,14 @@ _PRECISION_ROWS = flags.DEFINE_integer(
 _TRAIN_DATA = flags.DEFINE_string("train_data", "", "accuracy: rows to train on.")
 _TEST_DATA = flags.DEFINE_string("test_data", "", "accuracy: rows to test on.")
 _SCHEMA = flags.DEFINE_string("schema", "criteo", "accuracy: a preset or a JSON file.")
+_UNKNOWN_RATE = flags.DEFINE_float(
+    "unknown_rate",
+    0.0,
+    "accuracy: the part of the ids that our models take for unknown in training "
+    "(--config.model.unknown_rate of train.py).",
+    lower_bound=0.0,
+    upper_bound=0.99,
+)
 _TUNING_SEEDS = flags.DEFINE_integer(
     "tuning_seeds", 2, "accuracy: models trained for each rate that is tried.", 1
 )
@@ -155,7 +163,11 @@ def _accuracy() -> tuple[Sequence["Result"], str]:
     for flag in (_TRAIN_DATA, _TEST_DATA):
         if not flag.value:
             raise ValueError(f"--{flag.name}: expected files of rows, received none.")
-    settings = accuracy.Settings(seeds=_SEEDS.value, tuning_seeds=_TUNING_SEEDS.value)
+    settings = accuracy.Settings(
+        seeds=_SEEDS.value,
+        tuning_seeds=_TUNING_SEEDS.value,
+        unknown_rate=_UNKNOWN_RATE.value,
+    )
     total = accuracy.num_trainings(settings)
     with command_line.ProgressLine("benchmark", total, "trainings") as progress:
         scores, differences = accuracy.compare(

@@ -173,8 +173,7 @@ def interval_over_models(
     d = np.asarray(pair_means, np.float64)
     if d.ndim != 2 or d.shape[0] != d.shape[1]:
         raise ValueError(
-            "pair_means: expected shape (num_models, num_models), received "
-            f"{d.shape}."
+            f"pair_means: expected shape (num_models, num_models), received {d.shape}."
         )
     if not np.array_equal(d, d.T) or np.any(np.diagonal(d)):
         raise ValueError(

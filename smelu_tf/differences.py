@@ -405,8 +405,8 @@ def _sum_over_pairs(values: np.ndarray, kind: Kind, by_label: bool) -> np.ndarra
         total = num_models * np.square(deviations).sum(axis=0)
         return _over_labels(total, kind, by_label)
     return sum(
-        _over_labels(
-            _mismatch(values[i + 1 :], values[i], kind), kind, by_label
-        ).sum(axis=0)
+        _over_labels(_mismatch(values[i + 1 :], values[i], kind), kind, by_label).sum(
+            axis=0
+        )
         for i in range(num_models - 1)
     )

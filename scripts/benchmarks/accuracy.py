@@ -41,6 +41,7 @@ class Settings:
         passes: how often the training rows are read, in their order.
         embedding_dim: the width of an id's embedding.
         hidden_units: the widths of the MLP's layers.
+        unknown_rate: as in `WideDeepConfig`; of our models only.
         adam_rates: learning rates tried with Adam.
         adagrad_rates: learning rates tried with Adagrad.
         tuning_seeds: models trained for each place of the grid.
@@ -52,6 +53,7 @@ class Settings:
     passes: int = 1
     embedding_dim: int = 8
     hidden_units: tuple[int, ...] = (128, 64, 32)
+    unknown_rate: float = 0.0
     adam_rates: tuple[float, ...] = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008)
     adagrad_rates: tuple[float, ...] = (0.01, 0.03, 0.1)
     tuning_seeds: int = 2
@@ -328,6 +330,7 @@ def _ours(activation: str, schema: Schema, settings: Settings) -> Train:
         embedding_dim=settings.embedding_dim,
         hidden_units=settings.hidden_units,
         activation=activation,
+        unknown_rate=settings.unknown_rate,
     )
 
     def train(
