@@ -18,7 +18,7 @@ from smelu_tf.pipelines import Schema
 from smelu_tf.pipelines.dataclass_json import load_json
 from smelu_tf.pipelines.files import reading, replacing, writing
 
-from .config import TrainConfig
+from .config import TrainConfig, flat
 from .wide_deep import WideDeep
 
 FOLDERS = {"newest": "checkpoints", "best": "checkpoints/best"}
@@ -37,8 +37,8 @@ def open_model_dir(model_dir: Path, config: TrainConfig, schema: Schema) -> bool
             other files; says which value differs.
     """
     if (model_dir / "config.json").exists():
-        theirs = _flat(dataclasses.asdict(TrainConfig.load(model_dir / "config.json")))
-        for key, ours in _flat(dataclasses.asdict(config)).items():
+        theirs = flat(dataclasses.asdict(TrainConfig.load(model_dir / "config.json")))
+        for key, ours in flat(dataclasses.asdict(config)).items():
             if theirs[key] != ours:
                 raise ValueError(
                     f"{model_dir}: expected a model_dir of this configuration, "
@@ -205,13 +205,3 @@ def load_model(
 def _write_whole(path: Path, text: str) -> None:
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -300,6 +300,17 @@ class TrainConfig:
         return load_json(path, checked)
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by their paths: `{"a": {"b": 1}}` as `{"a.b": 1}`."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
 def _check(good: bool, name: str, expected: str, received: Any) -> None:
     if not good:
         raise ValueError(f"{name}: expected {expected}, received {received!r}.")

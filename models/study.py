@@ -23,7 +23,7 @@ from smelu_tf.pipelines.dataclass_json import load_json
 from smelu_tf.pipelines.files import replacing
 from smelu_tf.pipelines.in_memory import InMemoryRows
 
-from .config import TrainConfig
+from .config import TrainConfig, flat
 from .replicas import Replicas, with_seed
 from .techniques import with_technique
 
@@ -394,13 +394,13 @@ def _open_folder(
     own = json.loads(json.dumps(own))
     path = output_dir / "study.json"
     if path.exists():
-        theirs = load_json(path, dict)
-        for key, value in own.items():
+        theirs = flat(load_json(path, dict))
+        for key, value in flat(own).items():
             if theirs.get(key) != value:
                 raise ValueError(
-                    f"{output_dir}: expected a folder of this study, received one "
-                    f"whose {key} is {str(theirs.get(key))[:200]}, not "
-                    f"{str(value)[:200]}; choose another folder."
+                    f"{output_dir}: expected the folder of this study, received "
+                    f"another's ({key} is {theirs.get(key)!r} there, {value!r} here); "
+                    "choose another output_dir."
                 )
         return
     if output_dir.exists() and os.listdir(output_dir):
