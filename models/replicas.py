@@ -52,16 +52,46 @@ class Replicas:
             raise ValueError("configs: expected one or more, received none.")
         for config in configs:
             config.validate()
-        learners = [_learner(config, schema) for config in configs]
-        self.models = [learner.model for learner in learners]
-        self.metrics = [learner.metrics for learner in learners]
-        self._steps = TrainSteps(learners, configs[0].train.steps_per_execution)
+        self._configs = tuple(configs)
+        self._schema = schema
+        self._learners = [_learner(config, schema) for config in configs]
+        self.models = [learner.model for learner in self._learners]
+        self.metrics = [learner.metrics for learner in self._learners]
+        steps_per_execution = configs[0].train.steps_per_execution
+        self._steps = TrainSteps(self._learners, steps_per_execution)
         # As in `TrainSteps`.
         self._logits = tf.function(
             functools.partial(_logits, self.models),
             autograph=False,
             reduce_retracing=True,
         )
+
+    def can_restart(self, configs: Sequence[TrainConfig]) -> bool:
+        """Whether `restart` takes these: they differ in what variables hold only.
+
+        That is the seed, unless a seed is of masks too, and constant learning rates.
+        """
+        return [*map(_compiled, configs)] == [*map(_compiled, self._configs)]
+
+    def restart(self, configs: Sequence[TrainConfig]) -> None:
+        """Begins anew with other seeds and learning rates, in the same compiled step.
+
+        To compile the step of many small models may take longer than to train them.
+
+        Args:
+            configs: one a model, of which `can_restart` is true.
+
+        Raises:
+            ValueError: configurations that take another compiled step.
+        """
+        if not self.can_restart(configs):
+            raise ValueError(
+                "configs: expected those of before with other seeds or learning rates, "
+                "received others."
+            )
+        for learner, config in zip(self._learners, configs, strict=True):
+            _copy(_learner(config, self._schema), learner, config)
+        self._configs = tuple(configs)
 
     def train(
         self,
@@ -120,3 +150,27 @@ def _learner(config: TrainConfig, schema: Schema) -> Learner:
     optimizer._create_all_weights(model.trainable_variables)
     objective = Objective(config.data.negative_rate)
     return Learner(model, optimizer, BinaryMetrics(), objective)
+
+
+def _compiled(config: TrainConfig) -> TrainConfig:
+    """A configuration without what a compiled step reads from variables."""
+    optimizer = dataclasses.replace(config.optimizer, wide_learning_rate=1.0)
+    if optimizer.schedule == "constant" and not optimizer.warmup_steps:
+        optimizer = dataclasses.replace(optimizer, learning_rate=1.0)
+    config = dataclasses.replace(config, optimizer=optimizer)
+    # Masks have their seed in the graph; those of `unknown_rate` are all of one seed.
+    return config if config.model.dropout else with_seed(config, 0)
+
+
+def _copy(source: Learner, target: Learner, config: TrainConfig) -> None:
+    """Gives a learner the state of another one."""
+    pairs = [
+        (source.model.variables, target.model.variables),
+        (source.optimizer.variables(), target.optimizer.variables()),
+    ]
+    for values, variables in pairs:
+        for value, variable in zip(values, variables, strict=True):
+            variable.assign(value)
+    target.optimizer.learning_rate = config.optimizer.learning_rate
+    target.optimizer.wide_learning_rate = config.optimizer.wide_learning_rate
+    target.metrics.reset_state()
