@@ -435,8 +435,8 @@ def _in_process(num_threads: int, function: Callable[..., Any], *arguments: Any)
                 raise
     except concurrent.futures.BrokenExecutor:
         raise ChildProcessError(
-            f"expected a training with {num_threads} threads to end, received a process "
-            "that was lost (was there memory enough?)."
+            f"expected a process of {num_threads} threads to end its training, received "
+            "one that was lost (was there memory enough?)."
         ) from None
 
 

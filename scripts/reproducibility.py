@@ -11,8 +11,8 @@ may be added to it. Needs matplotlib.
     python scripts/reproducibility.py --activations=relu,smelu:0.5,smelu:1
     python scripts/reproducibility.py --learning_rates=0.002 --replicas=3 \\
         --output_dir=demo/quick
-    python scripts/reproducibility.py --varies=nothing --config.train.deterministic=true \\
-        --output_dir=demo/control
+    python scripts/reproducibility.py --varies=nothing --output_dir=demo/control \\
+        --config.train.deterministic=true
 """
 
 import signal
