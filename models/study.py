@@ -197,7 +197,8 @@ class CellResult:
     def load(cls, path: Path) -> CellResult:
         """Reads the file of a cell; a ValueError names one that is damaged."""
         try:
-            with np.load(path) as values:
+            # np.load leaves a damaged file open that it is given by name.
+            with path.open("rb") as file, np.load(file) as values:
                 fields = {name: values[name] for name in values.files}
             return cls(**{**fields, "seconds": float(fields["seconds"])})
         except Exception as error:  # of zip files, of pickles, of keys
@@ -435,8 +436,8 @@ def _in_process(num_threads: int, function: Callable[..., Any], *arguments: Any)
                 raise
     except concurrent.futures.BrokenExecutor:
         raise ChildProcessError(
-            f"expected a process of {num_threads} threads to end its training, received "
-            "one that was lost (was there memory enough?)."
+            f"expected a process of {num_threads} threads to end its training, "
+            "received one that was lost (was there memory enough?)."
         ) from None
 
 
