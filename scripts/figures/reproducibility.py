@@ -24,7 +24,7 @@ from .study_text import (
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto;
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 78rem; margin: 0 auto;
   padding: 1rem; overflow-wrap: break-word; }
 h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.25rem; margin-top: 2rem; }
 ul { padding-left: 1.2rem; } li { margin: .4rem 0; }
@@ -32,9 +32,9 @@ p, li, dd { max-width: 46rem; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: .4rem; }
 table { border-collapse: collapse; font-size: .875rem; width: 100%;
   font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .7rem; text-align: right; white-space: nowrap; }
+th, td { padding: .35rem .6rem; text-align: right; white-space: nowrap; }
 th { font-weight: 600; background: var(--soft); }
-td:first-child, th:first-child { text-align: left; }
+td:nth-child(-n+2), th:nth-child(-n+2) { text-align: left; }
 tr + tr td { border-top: 1px solid var(--line); }
 .plots { display: grid; gap: 1.5rem; margin: 1.5rem 0;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
@@ -107,7 +107,7 @@ def page(report: Report) -> str:
     reference = reference_title(report)
     parts = [
         "<h1>Do retrained models agree?</h1>",
-        f"<ul>{''.join(f'<li>{_text(line)}</li>' for line in summary(report))}</ul>",
+        *(_summary(report, varies) for varies in sources(report)),
         "<h2>The chosen cells</h2>",
         _table(best_table(report), "The chosen cells"),
         f'<p class="note">{_text(_RULE)}</p>',
@@ -126,6 +126,12 @@ def page(report: Report) -> str:
         f"<style>{_STYLE}</style>\n</head>\n<body>\n" + "\n".join(parts) + "\n"
         "</body>\n</html>\n"
     )
+
+
+def _summary(report: Report, varies: str) -> str:
+    first, *others = summary(report, varies)
+    items = "".join(f"<li>{_text(line)}</li>" for line in others)
+    return f"<p>{_text(first)}</p>" + (f"<ul>{items}</ul>" if items else "")
 
 
 def _plots(report: Report, varies: str) -> str:

@@ -12,7 +12,7 @@ from .drawing import plain_fractions, plt, ticker
 from .study_text import Figures, Report, cells_of, title
 
 _INK = "#0a0b0c"  # becomes the page's colour of text
-_SIZE = (5.0, 4.0)  # inches: small enough that its text can be read on a phone
+_WIDTH = 5.0  # inches: so few that text can be read on a phone
 _STYLE = {
     "font.size": 10,
     "text.color": _INK,
@@ -41,36 +41,41 @@ def draw_tradeoff(report: Report, varies: str) -> Any:
         The figure.
     """
     cells = cells_of(report["cells"], varies)
-    best = cells_of(report["best"], varies)
-    styles = _styles(report, varies)
+    best = {_key(cell): cell for cell in cells_of(report["best"], varies)}
+    titles = [title(cell) for cell in best.values()]
+    is_crowded = len(titles) > 6 or max(map(len, titles)) > 18
     figure, axis = _figure()
-    front = pareto_front([_point(cell) for cell in cells])
-    if len(front) > 1:
-        axis.step(*zip(*front, strict=True), where="post", color="0.55", linewidth=1)
-    for key, color, _ in styles:
-        points = [_point(cell) for cell in _sorted(cells, key)]
+    texts, bars = [], []
+    for number, (key, color, _) in enumerate(_styles(report, varies), start=1):
         line = {"color": color, "linewidth": 0.8, "markersize": 3, "alpha": 0.55}
+        points = [_point(cell) for cell in _sorted(cells, key)]
         axis.plot(*zip(*points, strict=True), marker="o", zorder=2, **line)
-    colors = {key: color for key, color, _ in styles}
-    for cell in best:
+        cell = best[key]
         x, y = _point(cell)
+        error = _NORMAL * cell["log_loss_error"]
+        down, up = _lengths(cell["pd"])
         axis.errorbar(
             x,
             y,
-            xerr=_NORMAL * cell["log_loss_error"],
-            yerr=_lengths(cell["pd"]),
-            color=colors[_key(cell)],
+            xerr=error,
+            yerr=[down, up],
+            color=color,
             fmt="o",
             markersize=7,
             elinewidth=1.4,
             capsize=3,
             zorder=3,
+            label=f"{number}: {title(cell)}",
         )
+        texts.append((x, y, str(number) if is_crowded else title(cell), color))
+        bars += [((x - error, y), (x + error, y)), ((x, y - down[0]), (x, y + up[0]))]
     axis.set(xlabel="log loss", ylabel="prediction difference")
     axis.xaxis.set_major_locator(ticker.MaxNLocator(5))
     axis.margins(0.12)
-    texts = [(*_point(cell), title(cell), colors[_key(cell)]) for cell in best]
-    _place(figure, axis, texts, [_point(cell) for cell in cells])
+    _draw_front(axis, pareto_front([_point(cell) for cell in cells]))
+    if is_crowded:
+        _legend(figure)
+    _place(figure, axis, texts, [(p, p) for p in map(_point, cells)] + bars)
     return figure
 
 
@@ -84,8 +89,10 @@ def draw_deciles(report: Report, varies: str) -> Any:
         y = [item["pd"] for item in slices]
         axis.plot(x, y, line, color=color, marker="o", markersize=4, label=title(cell))
         probabilities += x
-    axis.set_xscale("log")
-    plain_fractions(axis.xaxis, min(probabilities) / 1.2, max(probabilities) * 1.2)
+    low, high = min(probabilities) / 1.2, max(probabilities) * 1.2
+    if high > 10 * low:
+        axis.set_xscale("log")
+        plain_fractions(axis.xaxis, low, high)
     axis.set(xlabel="mean predicted probability", ylabel="prediction difference")
     _from_zero(axis)
     _legend(figure)
@@ -114,7 +121,7 @@ def draw_rates(report: Report, varies: str) -> Any:
     chosen = {
         _key(cell): cell["learning_rate"] for cell in cells_of(report["best"], varies)
     }
-    figure, axes = _figure(2, sharex=True)
+    figure, axes = _figure(2, sharex=True, height=4.8)
     for key, color, line in _styles(report, varies):
         own = _sorted(cells, key)
         rates = [cell["learning_rate"] for cell in own]
@@ -150,8 +157,8 @@ PLOTS: dict[str, tuple[Draw, str]] = {
         draw_tradeoff,
         "Prediction difference against log loss, on the test rows: best is the lower "
         "left corner. Large points are the chosen cells, with 95 % intervals over "
-        "models; small ones are other learning rates, joined in their order; the grey "
-        "line is the Pareto front.",
+        "models; small ones are other learning rates, joined in their order. Above and "
+        "right of the dashed line, the Pareto front, some cell is better in both.",
     ),
     "rates": (
         draw_rates,
@@ -211,10 +218,18 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, flo
     return front
 
 
-def _figure(num_rows: int = 1, **options: Any) -> tuple[Any, Any]:
-    figure, axes = plt.subplots(
-        num_rows, figsize=_SIZE, layout="constrained", **options
-    )
+def _draw_front(axis: Any, front: Sequence[tuple[float, float]]) -> None:
+    """Draws the border of what is no better than some point, from edge to edge."""
+    right, top = axis.get_xlim()[1], axis.get_ylim()[1]
+    points = [(front[0][0], top), *front, (right, front[-1][1])]
+    axis.set(xlim=axis.get_xlim(), ylim=axis.get_ylim())
+    line = {"color": "0.55", "linewidth": 1, "linestyle": "--", "zorder": 1}
+    axis.step(*zip(*points, strict=True), where="post", **line)
+
+
+def _figure(num_rows: int = 1, height: float = 3.6, **options: Any) -> tuple[Any, Any]:
+    size = (_WIDTH, height)
+    figure, axes = plt.subplots(num_rows, figsize=size, layout="constrained", **options)
     for axis in [axes] if num_rows == 1 else axes:
         axis.grid(alpha=0.25)
         for side in ("top", "right"):
@@ -223,9 +238,9 @@ def _figure(num_rows: int = 1, **options: Any) -> tuple[Any, Any]:
 
 
 def _legend(figure: Any) -> None:
+    """A legend below the axes, for which the figure grows."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    longest = max(map(len, labels))
-    num_columns = max(1, min(len(labels), 60 // (longest + 8)))
+    num_columns = max(1, min(len(labels), 60 // (max(map(len, labels)) + 8)))
     figure.legend(
         handles,
         labels,
@@ -234,6 +249,9 @@ def _legend(figure: Any) -> None:
         frameon=False,
         fontsize=9,
     )
+    width, height = figure.get_size_inches()
+    num_rows = -(-len(labels) // num_columns)
+    figure.set_size_inches(width, height + 0.2 + 0.19 * num_rows)
 
 
 def _from_zero(axis: Any) -> None:
@@ -281,9 +299,11 @@ def _place(
     figure: Any,
     axis: Any,
     texts: Sequence[tuple[float, float, str, Any]],
-    points: Sequence[tuple[float, float]],
+    lines: Sequence[tuple[tuple[float, float], tuple[float, float]]],
 ) -> None:
-    """Writes texts beside their points, where they cover no point and no other text.
+    """Writes texts beside their points, where they cover no line and no other text.
+
+    Lines are level or upright, from one point to another; a point is a line too.
 
     Where there is no such place, farther away, with a line to the point.
     """
@@ -291,19 +311,21 @@ def _place(
     figure.set_layout_engine("none")  # what is written now moves nothing
     renderer = figure.canvas.get_renderer()
     inside = axis.get_window_extent(renderer)
-    pixel = axis.transData.transform(points)
-    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in pixel]
+    taken = []
+    for line in lines:
+        start, end = axis.transData.transform(line)
+        taken.append((*(start - 4), *(end + 4)))
     for x, y, text, color in texts:
         tried = []
         for distance in (9, 20, 34, 50, 70):
-            for turn in range(8):
+            for turn in (1, 7, 3, 5, 0, 4, 2, 6):  # between the bars first
                 label = _label(axis, x, y, text, color, distance, turn * math.pi / 4)
                 box = label.get_window_extent(renderer).extents
                 cost = sum(_overlap(box, other) for other in taken)
                 cost += _outside(box, inside.extents) + 1e-3 * distance
                 tried.append((cost, distance, turn))
                 label.remove()
-        _, distance, turn = min(tried)
+        _, distance, turn = min(tried, key=lambda found: found[0])
         label = _label(axis, x, y, text, color, distance, turn * math.pi / 4)
         taken.append(tuple(label.get_window_extent(renderer).extents))
 

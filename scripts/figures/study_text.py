@@ -52,9 +52,9 @@ def reference_title(report: Report) -> str:
     return title(report["reference"])
 
 
-def summary(report: Report) -> list[str]:
-    """Sentences about the chosen cells."""
-    return [line for varies in sources(report) for line in _about(report, varies)]
+def summary(report: Report, varies: str) -> list[str]:
+    """Sentences about the chosen cells: the reference's, then one about each other."""
+    return [*_about(report, varies)]
 
 
 def best_table(report: Report) -> Table:
@@ -144,11 +144,11 @@ def _pd_sentence(cell: Figures, reference: str) -> str:
     ends = chance = ""
     if ratio["low"] is not None:
         ends = _in_brackets(
-            _range(ratio["low"] - 1, ratio["high"] - 1, _percent, ("less", "more"))
+            _range(ratio["low"] - 1, ratio["high"] - 1, _change, ("less", "more"))
         )
         if ratio["low"] <= 1 <= ratio["high"]:
             chance = ", which may be chance"
-    change = _directed(ratio["mean"] - 1, _percent, ("less", "more"))
+    change = _directed(ratio["mean"] - 1, _change, ("less", "more"))
     return (
         f"{title(cell)} has {change} prediction difference than {reference}"
         f"{chance}{ends}"
@@ -186,11 +186,14 @@ def _in_brackets(ends: str) -> str:
 
 
 def _percent(part: float) -> str:
-    """Two digits or more: 0.33 as `33 %`, 0.143 as `14.3 %`, 0.0001 as `0.01 %`."""
+    """As `14.3 %`; below one percent one digit, `0.02 %`."""
     value = 100 * part
-    if value >= 20:
-        return f"{value:.0f} %"
     return f"{value:.1f} %" if value >= 0.95 or value == 0 else f"{value:.1g} %"
+
+
+def _change(part: float) -> str:
+    """As `33 %`, below ten percent as `7.5 %`."""
+    return f"{100 * part:.0f} %" if part >= 0.0995 else f"{100 * part:.1f} %"
 
 
 def _loss(value: float) -> str:

@@ -288,7 +288,7 @@ def comparison(ratio, loss):
 
 def test_the_summary_says_what_the_figures_say(figures):
     first, second = figures("study_text").summary(
-        comparison((0.64, 0.67, 0.7), (-0.0016, -0.0012, 0.001))
+        comparison((0.64, 0.67, 0.7), (-0.0016, -0.0012, 0.001)), "init"
     )
     assert first == (
         "5 models of each kind that differ in the seed of their initial weights: two "
@@ -326,14 +326,14 @@ def test_the_summary_says_what_the_figures_say(figures):
     ],
 )
 def test_directions_and_chance_are_said(figures, ratio, loss, expected):
-    assert figures("study_text").summary(comparison(ratio, loss))[1] == expected
+    assert figures("study_text").summary(comparison(ratio, loss), "init")[1] == expected
 
 
 def test_models_that_agree_are_said_to(figures):
     report = comparison(None, (-0.1, 0.0, 0.1))
     for cell in report["best"]:
         cell["pd"] = {"mean": 0.0, "low": 0.0, "high": 0.0}
-    first, second = figures("study_text").summary(report)
+    first, second = figures("study_text").summary(report, "init")
     assert first.endswith("those of ReLU agree to the last bit.")
     assert second.startswith("Those of SmeLU 1 agree to the last bit, at a log loss")
 
