@@ -39,24 +39,34 @@ from .metrics import BinaryCounts, BinaryMetrics, SlidingWindow  # noqa: E402
 from .optimizers import WideDeepOptimizer  # noqa: E402
 from .parameters import parameter_table  # noqa: E402
 from .reliability import calibration_error, reliability  # noqa: E402
+from .replicas import Replicas, with_seed  # noqa: E402
 from .run_record import record_run  # noqa: E402
 from .slices import Slices  # noqa: E402
+from .study import Cell, CellResult, Study, StudyRows, run_study  # noqa: E402
+from .study_report import study_report  # noqa: E402
+from .techniques import TECHNIQUES, with_technique  # noqa: E402
 from .training import TrainResult, train  # noqa: E402
 from .warm_start import WarmStart, warm_start  # noqa: E402
 from .wide_deep import WideDeep  # noqa: E402
 
 __all__ = [
     "PRESETS",
+    "TECHNIQUES",
     "BinaryCounts",
     "BinaryMetrics",
+    "Cell",
+    "CellResult",
     "DataConfig",
     "EvalConfig",
     "OptimizerConfig",
     "Predictions",
+    "Replicas",
     "Scorer",
     "ScoringJob",
     "Slices",
     "SlidingWindow",
+    "Study",
+    "StudyRows",
     "TrainConfig",
     "TrainOptions",
     "TrainResult",
@@ -76,8 +86,12 @@ __all__ = [
     "predict",
     "record_run",
     "reliability",
+    "run_study",
+    "study_report",
     "train",
     "update_metrics",
     "warm_start",
+    "with_seed",
+    "with_technique",
     "write_predictions",
 ]

@@ -49,8 +49,10 @@ class CountedMask(tf_keras.layers.Layer):
 
     def drawn(self, shape: tf.Tensor) -> tf.Tensor:
         """The next mask: bool of a shape, true with probability `rate`."""
-        number = tf.convert_to_tensor(self.num_calls)
-        self.num_calls.assign_add(1)
+        # A step that finds no batch, at the data's end, draws nothing: no count.
+        with tf.control_dependencies([shape]):
+            number = tf.convert_to_tensor(self.num_calls)
+            self.num_calls.assign_add(1)
         # Integers of a key and a counter, whose low word numbers the elements: what
         # TensorFlow makes of a seed, and of these bits as floats, is another thing
         # within XLA.

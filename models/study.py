@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import gc
 import itertools
@@ -10,18 +11,19 @@ import json
 import multiprocessing
 import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from smelu_tf.pipelines import Schema, named_schema, open_rows
+from smelu_tf.pipelines import InMemoryRows, Schema, named_schema, open_rows
 from smelu_tf.pipelines.dataclass_json import load_json
 from smelu_tf.pipelines.files import replacing
-from smelu_tf.pipelines.in_memory import InMemoryRows
 
 from .config import TrainConfig, flat
 from .replicas import Replicas, with_seed
@@ -35,8 +37,22 @@ _POINTS = 8  # of the curves over training
 _POINT_ROWS = 2048  # rows that they are of
 _TOGETHER = 16  # models in one step: more of them only take longer to build
 
+# What techniques do not change: cells have it, or all cells have it in common.
+_OF_A_CELL = (
+    "model.activation",
+    "optimizer.learning_rate",
+    "train.seed",
+    "train.deterministic",
+    "data.schema",
+)
+_OF_A_STUDY = {"epochs": 1, "shuffle": False, "negative_rate": 1.0}  # of DataConfig
+
 Progress = Callable[[int], None]
-"""Called with the number of examples learned so far, over all models."""
+"""Called with the number of examples learned so far, over all models.
+
+The first call says how many had been learned before: those of cells that were in the
+folder already.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +67,7 @@ class Study:
         varies: what differs between replicas, of `VARIES`: the seed of the initial
             weights; the order of the rows, shuffled in windows of `order_window`; the
             number of threads, and with it the order in which sums are rounded; nothing.
-        num_replicas: models a cell.
+        num_replicas: models a cell, two or more; intervals take three.
         order_window: rows.
     """
 
@@ -90,8 +106,28 @@ class Study:
             raise ValueError(
                 f"order_window: expected 2 or more, received {self.order_window}."
             )
+        for technique in self.techniques:
+            _check_technique(config, technique)
         for cell in self.cells():
-            cell.config(config).validate()
+            cell_config = cell.config(config)
+            for name, expected in _OF_A_STUDY.items():
+                received = getattr(cell_config.data, name)
+                if received != expected:
+                    raise ValueError(
+                        f"data.{name}: expected {expected} in a study, whose models "
+                        f"read all rows once, received {received}."
+                    )
+            cell_config.validate()
+        names = [cell.name for cell in self.cells()]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                "expected cells whose files have different names, received "
+                f"{', '.join(sorted(names))}."
+            )
+
+    def num_examples(self, rows: StudyRows) -> int:
+        """The examples to learn, over all models of all cells."""
+        return len([*self.cells()]) * self.num_replicas * len(rows.train)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +197,8 @@ class CellResult:
     def load(cls, path: Path) -> CellResult:
         """Reads the file of a cell; a ValueError names one that is damaged."""
         try:
-            with np.load(path) as values:
+            # np.load leaves a damaged file open that it is given by name.
+            with path.open("rb") as file, np.load(file) as values:
                 fields = {name: values[name] for name in values.files}
             return cls(**{**fields, "seconds": float(fields["seconds"])})
         except Exception as error:  # of zip files, of pickles, of keys
@@ -213,7 +250,14 @@ class StudyRows:
                 f"{files}: expected rows to train and to validate on, received "
                 f"{len(train)}."
             )
-        return cls(schema, train, num_validation, InMemoryRows.read(test, schema))
+        found = cls(schema, train, num_validation, InMemoryRows.read(test, schema))
+        for where, part in ((files, found.validation), (test_files, found.test)):
+            if not np.any(part.weight > 0):
+                raise ValueError(
+                    f"{where}: expected rows of weight above 0 to compare models on, "
+                    "received none."
+                )
+        return found
 
     @property
     def validation(self) -> InMemoryRows:
@@ -246,29 +290,31 @@ def run_study(
         ArithmeticError: a training diverged; says in which cell.
     """
     study.validate(config)
-    if config.train.deterministic:
-        tf.config.experimental.enable_op_determinism()
     _open_folder(output_dir, study, config, rows)
-    results = {}
-    done = 0
-    for cell in study.cells():
-        path = output_dir / "cells" / f"{cell.name}.npz"
-        if not path.exists():
-            base = done
+    paths = {cell: output_dir / "cells" / f"{cell.name}.npz" for cell in study.cells()}
+    # Damaged ones are found before hours of training.
+    results = {
+        cell: CellResult.load(path) for cell, path in paths.items() if path.exists()
+    }
+    done = len(results) * study.num_replicas * len(rows.train)
+    for cell in paths:
+        base = done
 
-            def told(examples: int, base: int = base) -> None:
-                if progress is not None:
-                    progress(base + examples)
+        def told(examples: int, base: int = base) -> None:
+            if progress is not None:
+                progress(base + examples)
 
-            try:
-                _train_cell(cell, study, config, rows, told).save(path)
-            except ArithmeticError as error:
-                raise ArithmeticError(f"cell {cell.name}: {error}") from None
-        results[cell] = CellResult.load(path)
-        done += len(rows.train) * study.num_replicas
-        if progress is not None:
-            progress(done)
-    return results
+        told(0)
+        if cell in results:
+            continue
+        try:
+            results[cell] = _train_cell(cell, study, config, rows, told)
+        except ArithmeticError as error:
+            raise ArithmeticError(f"cell {cell.name}: {error}") from None
+        results[cell].save(paths[cell])
+        done += study.num_replicas * len(rows.train)
+        told(study.num_replicas * len(rows.train))
+    return {cell: results[cell] for cell in paths}
 
 
 # --------------------------------------------------------------------------- cells
@@ -292,11 +338,8 @@ def _train_cell(
             progress(base + examples)
 
         if cell.varies == "threads":
-            with concurrent.futures.ProcessPoolExecutor(
-                1, multiprocessing.get_context("spawn"), _use_threads, (1 + group[0],)
-            ) as pool:
-                arguments = (cell, study, config, rows, group)
-                parts.append(pool.submit(_train_group, *arguments).result())
+            arguments = (cell, study, config, rows, group)
+            parts.append(_in_process(1 + group[0], _train_group, *arguments))
         else:
             parts.append(_train_group(cell, study, config, rows, group, told))
         done += len(rows.train) * len(group)
@@ -304,7 +347,9 @@ def _train_cell(
     validation, test, curve = (
         np.concatenate(arrays, axis=-2) for arrays in zip(*parts, strict=True)
     )
-    examples = np.array(_points(rows, config.data.batch_size)) * config.data.batch_size
+    size = cell.config(config).data.batch_size
+    examples = np.array(_points(rows, size)) * size
+    examples[-1] = len(rows.train) - rows.num_validation  # the last batch is smaller
     return CellResult(validation, test, curve, examples, time.monotonic() - start)
 
 
@@ -318,6 +363,8 @@ def _train_group(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Trains some replicas side by side; returns their logits, as in `CellResult`."""
     config = cell.config(config)
+    if config.train.deterministic:
+        tf.config.experimental.enable_op_determinism()
     seeds = group if cell.varies == "init" else [config.train.seed] * len(group)
     replicas = Replicas([with_seed(config, seed) for seed in seeds], rows.schema)
     size = config.data.batch_size
@@ -345,6 +392,11 @@ def _train_group(
     before = replicas.logits(validation.batches(_SCORED))
     replicas.train(train[middle:].batches(size), told)
     after = replicas.logits(rows.test.batches(_SCORED))
+    if not (np.all(np.isfinite(before)) and np.all(np.isfinite(after))):
+        raise ArithmeticError(
+            "expected finite logits, received others; the training diverged (a smaller "
+            "learning rate may help)."
+        )
     del replicas
     tf_keras.backend.clear_session()
     gc.collect()
@@ -368,8 +420,43 @@ def _order(middle: int, end: int, window: int, seed: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
+def _in_process(num_threads: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns in a process whose operations have so many threads."""
+    pool = concurrent.futures.ProcessPoolExecutor(
+        1, multiprocessing.get_context("spawn"), _use_threads, (num_threads,)
+    )
+    try:
+        with pool:
+            process = pool.submit(os.getpid).result()
+            try:
+                return pool.submit(function, *arguments).result()
+            except BaseException:  # an interrupt waits for no training
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGTERM)
+                raise
+    except concurrent.futures.BrokenExecutor:
+        raise ChildProcessError(
+            f"expected a process of {num_threads} threads to end its training, "
+            "received one that was lost (was there memory enough?)."
+        ) from None
+
+
 def _use_threads(number: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # end without a traceback
     tf.config.threading.set_intra_op_parallelism_threads(number)
+
+
+def _check_technique(config: TrainConfig, technique: str) -> None:
+    """Raises a ValueError where a technique sets what a study says by itself."""
+    before, after = (
+        flat(dataclasses.asdict(c)) for c in (config, with_technique(config, technique))
+    )
+    for name in _OF_A_CELL:
+        if before[name] != after[name]:
+            raise ValueError(
+                f"technique: expected no {name}, which a study sets otherwise, "
+                f"received {technique!r}."
+            )
 
 
 # ------------------------------------------------------------------------- folder
@@ -394,7 +481,7 @@ def _open_folder(
     own = json.loads(json.dumps(own))
     path = output_dir / "study.json"
     if path.exists():
-        theirs = flat(load_json(path, dict))
+        theirs = flat(load_json(path, _with_defaults))
         for key, value in flat(own).items():
             if theirs.get(key) != value:
                 raise ValueError(
@@ -403,11 +490,17 @@ def _open_folder(
                     "choose another output_dir."
                 )
         return
-    if output_dir.exists() and os.listdir(output_dir):
+    # Hidden files are those that a process has left which was killed while it wrote.
+    if output_dir.exists() and any(output_dir.glob("[!.]*")):
         raise ValueError(
             f"{output_dir}: expected a new or empty folder or one of a study, received "
             "something else (no study.json)."
         )
-    (output_dir / "cells").mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(own, indent=2) + "\n", encoding="utf-8")
+
+
+def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """What a `study.json` says; of fields that came later, what they had been."""
+    config = TrainConfig.from_dict(values.get("config", {}))
+    return {**values, "config": json.loads(config.to_json())}

@@ -12,7 +12,7 @@ import numpy as np
 from smelu_tf.bootstrap import Interval, bootstrap_interval, pd_ratio
 from smelu_tf.difference_slices import measure_slices, slice_by_prediction
 from smelu_tf.differences import example_differences, pair_means
-from smelu_tf.pipelines.in_memory import InMemoryRows
+from smelu_tf.pipelines import InMemoryRows
 
 from .metrics import BinaryMetrics
 from .study import Cell, CellResult, Study, StudyRows
@@ -259,14 +259,16 @@ def _pd_interval(probabilities: np.ndarray, weight: np.ndarray) -> Interval | fl
 def _ratio_interval(
     p: np.ndarray, q: np.ndarray, weight: np.ndarray
 ) -> Interval | float:
-    if min(len(p), len(q)) < 3:
-        means = [_all_pairs(pair_means(each, weight)) for each in (p, q)]
-        return means[0] / means[1]
+    above, below = (pair_means(each, weight) for each in (p, q))
+    # Two models of the reference that agree may be all that a resample draws.
+    agree = np.any(below[np.triu_indices(len(below), 1)] == 0)
+    if agree or min(len(p), len(q)) < 3:
+        return _all_pairs(above) / _all_pairs(below)
     return pd_ratio(p, q, weight)
 
 
 def _interval(interval: Interval | float) -> Figures:
-    """An interval by the report's names; two models alone have none."""
+    """An interval by the report's names; where it is a number alone, without ends."""
     if isinstance(interval, float):
         return {"mean": interval, "low": None, "high": None}
     return {"mean": interval.estimate, "low": interval.low, "high": interval.high}

@@ -18,6 +18,7 @@ from .examples import read_examples
 from .files import expand_files
 from .generated_blocks import generate_blocks
 from .generator import GeneratorReport, generate
+from .in_memory import InMemoryRows
 from .movielens import join_movielens
 from .order import Shuffle
 from .parquet import read_parquet
@@ -64,6 +65,7 @@ __all__ = [
     "ConversionReport",
     "Cross",
     "GeneratorReport",
+    "InMemoryRows",
     "Label",
     "Manifest",
     "MultiValued",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ except ImportError as error:
         "figures need matplotlib, which is not installed: pip install 'smelu-tf[plot]'."
     ) from error
 
-__all__ = ["plt", "save", "ticker"]
+__all__ = ["plain_fractions", "plt", "save", "ticker"]
 
 
 def save(figure: Any, path: Path) -> None:
@@ -24,3 +26,13 @@ def save(figure: Any, path: Path) -> None:
     # Without the version of matplotlib, which would change the file.
     figure.savefig(path, dpi=100, metadata={"Software": None})
     plt.close(figure)
+
+
+def plain_fractions(axis: Any, low: float, high: float) -> None:
+    """Labels 0.01, 0.02, 0.05, 0.1 … instead of powers of ten."""
+    exponents = range(math.floor(math.log10(low)), 1)
+    steps: Iterable[int] = (1, 2, 5) if high / low < 1000 else (1,)
+    ticks = [step * 10.0**exponent for exponent in exponents for step in steps]
+    axis.set_ticks([tick for tick in ticks if low <= tick <= high])
+    axis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}"))
+    axis.set_minor_formatter(ticker.NullFormatter())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .drawing import plt, save, ticker
+from .drawing import plain_fractions, plt, save, ticker
 
 _MAX_SLICES = 20  # of a column, in a figure
 _COLUMNS_A_ROW = 3
@@ -133,8 +133,8 @@ def draw_reliability(evaluation: Row, path: Path) -> None:
         axis.plot(unseen, [low * 1.08] * len(unseen), "v", color="C3", label="no click")
     axis.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
     axis.set_ylabel("mean label")
-    _plain_fractions(axis.xaxis, low, high)
-    _plain_fractions(axis.yaxis, low, high)
+    plain_fractions(axis.xaxis, low, high)
+    plain_fractions(axis.yaxis, low, high)
     axis.set_title(
         f"Reliability: calibration {_text(evaluation['calibration'])}, "
         f"error {_text(evaluation['calibration_error'])}"
@@ -241,16 +241,6 @@ def _edges(middles: Sequence[float], low: float, high: float) -> list[float]:
     """What lies half-way between points on a logarithmic scale, and its ends."""
     between = [math.sqrt(a * b) for a, b in zip(middles, middles[1:], strict=False)]
     return [low, *between, high]
-
-
-def _plain_fractions(axis: Any, low: float, high: float) -> None:
-    """Labels 0.01, 0.02, 0.05, 0.1 … instead of powers of ten."""
-    exponents = range(math.floor(math.log10(low)), 1)
-    steps: Iterable[int] = (1, 2, 5) if high / low < 1000 else (1,)
-    ticks = [step * 10.0**exponent for exponent in exponents for step in steps]
-    axis.set_ticks([tick for tick in ticks if low <= tick <= high])
-    axis.set_major_formatter(ticker.FuncFormatter(lambda tick, _: f"{tick:g}"))
-    axis.set_minor_formatter(ticker.NullFormatter())
 
 
 def _short(value: str, length: int = 18) -> str:
