@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tf_keras
 
 from smelu_tf.pipelines import Schema, for_replicas
 
@@ -125,6 +127,32 @@ class Replicas:
         """The logits of all rows by every model: float32 (num_models, num_rows)."""
         parts = [self._logits(batch.features).numpy() for batch in batches]
         return np.concatenate(parts, axis=1)
+
+
+class ReplicaPool:
+    """Replicas, one set after another: a compiled step is used again where it can be.
+
+    Example:
+        >>> pool = ReplicaPool(schema)
+        >>> for rate in (0.001, 0.002):
+        ...     replicas = pool.begin([with_rate(rate, seed) for seed in range(16)])
+        ...     replicas.train(batches)
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._replicas: Replicas | None = None
+
+    def begin(self, configs: Sequence[TrainConfig]) -> Replicas:
+        """Models of these configurations; those of the last call are no more."""
+        if self._replicas is not None and self._replicas.can_restart(configs):
+            self._replicas.restart(configs)
+            return self._replicas
+        self._replicas = None
+        tf_keras.backend.clear_session()
+        gc.collect()
+        self._replicas = Replicas(configs, self._schema)
+        return self._replicas
 
 
 def with_seed(config: TrainConfig, seed: int) -> TrainConfig:

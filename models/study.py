@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import gc
 import itertools
 import json
 import multiprocessing
@@ -19,14 +18,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from smelu_tf.pipelines import InMemoryRows, Schema, named_schema, open_rows
 from smelu_tf.pipelines.dataclass_json import load_json
 from smelu_tf.pipelines.files import replacing
 
 from .config import TrainConfig, flat
-from .replicas import Replicas, with_seed
+from .replicas import ReplicaPool, with_seed
 from .techniques import with_technique
 
 VARIES = ("init", "order", "threads", "nothing")
@@ -297,6 +295,7 @@ def run_study(
         cell: CellResult.load(path) for cell, path in paths.items() if path.exists()
     }
     done = len(results) * study.num_replicas * len(rows.train)
+    pool = ReplicaPool(rows.schema)
     for cell in paths:
         base = done
 
@@ -308,7 +307,7 @@ def run_study(
         if cell in results:
             continue
         try:
-            results[cell] = _train_cell(cell, study, config, rows, told)
+            results[cell] = _train_cell(cell, study, config, rows, pool, told)
         except ArithmeticError as error:
             raise ArithmeticError(f"cell {cell.name}: {error}") from None
         results[cell].save(paths[cell])
@@ -321,7 +320,12 @@ def run_study(
 
 
 def _train_cell(
-    cell: Cell, study: Study, config: TrainConfig, rows: StudyRows, progress: Progress
+    cell: Cell,
+    study: Study,
+    config: TrainConfig,
+    rows: StudyRows,
+    pool: ReplicaPool,
+    progress: Progress,
 ) -> CellResult:
     """Trains the replicas of a cell: together where they read the same rows."""
     start = time.monotonic()
@@ -341,7 +345,7 @@ def _train_cell(
             arguments = (cell, study, config, rows, group)
             parts.append(_in_process(1 + group[0], _train_group, *arguments))
         else:
-            parts.append(_train_group(cell, study, config, rows, group, told))
+            parts.append(_train_group(cell, study, config, rows, group, pool, told))
         done += len(rows.train) * len(group)
         told(len(rows.train) * len(group))
     validation, test, curve = (
@@ -359,6 +363,7 @@ def _train_group(
     config: TrainConfig,
     rows: StudyRows,
     group: Sequence[int],
+    pool: ReplicaPool | None = None,
     progress: Progress | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Trains some replicas side by side; returns their logits, as in `CellResult`."""
@@ -366,7 +371,8 @@ def _train_group(
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()
     seeds = group if cell.varies == "init" else [config.train.seed] * len(group)
-    replicas = Replicas([with_seed(config, seed) for seed in seeds], rows.schema)
+    pool = pool or ReplicaPool(rows.schema)
+    replicas = pool.begin([with_seed(config, seed) for seed in seeds])
     size = config.data.batch_size
     middle = len(rows.train) - rows.num_validation
     train = rows.train
@@ -397,9 +403,6 @@ def _train_group(
             "expected finite logits, received others; the training diverged (a smaller "
             "learning rate may help)."
         )
-    del replicas
-    tf_keras.backend.clear_session()
-    gc.collect()
     return before, after, np.stack(curve)
 
 

@@ -20,6 +20,7 @@ from smelu_tf.models import (
     train,
     with_seed,
 )
+from smelu_tf.models.replicas import ReplicaPool
 from smelu_tf.models.steps import Learner
 from smelu_tf.pipelines import CRITEO, InMemoryRows, open_rows
 
@@ -140,3 +141,43 @@ def test_a_replica_is_the_model_that_train_trains(criteo_dir, tmp_path):
     replicas.train(InMemoryRows.read(open_rows(path), schema).batches(128))
     for a, b in zip(replicas.models[1].get_weights(), alone.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def with_rates(config, rate, wide_rate):
+    optimizer = dataclasses.replace(
+        config.optimizer, learning_rate=rate, wide_learning_rate=wide_rate
+    )
+    return dataclasses.replace(config, optimizer=optimizer)
+
+
+def test_replicas_begun_anew_are_as_new_ones():
+    masked = variant(CONFIG, unknown_rate=0.2)
+    first = [with_seed(masked, seed) for seed in (0, 1)]
+    second = [with_seed(with_rates(masked, 0.02, 0.1), seed) for seed in (5, 6)]
+    pool = ReplicaPool(small_rows.SCHEMA)
+    replicas = pool.begin(first)
+    for configs in (first, second):
+        assert pool.begin(configs) is replicas
+        fresh = replicas_of(*configs)
+        for each in (replicas, fresh):
+            each.train(ROWS.batches(64))
+        logits, expected = (r.logits(ROWS.batches(64)) for r in (replicas, fresh))
+        np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-6)
+        for metrics, others in zip(replicas.metrics, fresh.metrics, strict=True):
+            assert metrics.figures() == pytest.approx(others.figures(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        (CONFIG, variant(CONFIG, activation="relu")),
+        (CONFIG, variant(CONFIG, embedding_dim=3)),
+        (variant(CONFIG, dropout=0.2), variant(CONFIG, dropout=0.2, seed=1)),
+    ],
+)
+def test_other_models_take_another_compiled_step(before, after):
+    pool = ReplicaPool(small_rows.SCHEMA)
+    replicas = pool.begin([before])
+    with pytest.raises(ValueError, match="expected those of before"):
+        replicas.restart([after])
+    assert pool.begin([after]) is not replicas
