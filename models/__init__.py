@@ -19,6 +19,7 @@ from .checkpoints import (  # noqa: E402
 from .config import (  # noqa: E402
     DataConfig,
     EvalConfig,
+    LossConfig,
     OptimizerConfig,
     TrainConfig,
     TrainOptions,
@@ -51,6 +52,7 @@ __all__ = [
     "BinaryMetrics",
     "DataConfig",
     "EvalConfig",
+    "LossConfig",
     "OptimizerConfig",
     "Predictions",
     "Scorer",
