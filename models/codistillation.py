@@ -30,7 +30,7 @@ class Codistillation:
     Example:
         >>> codistill = Codistillation(1.0)
         >>> codistill(tf.constant([[0.0], [2.0]]), batch, step=0).numpy().round(4)
-        array([1.0585], dtype=float32)
+        array([1.8201], dtype=float32)
     """
 
     strength: float
@@ -53,5 +53,5 @@ class Codistillation:
         of_others = (1.0 - tf.eye(num_towers)) / (num_towers - 1)
         targets = tf.matmul(of_others, tf.stop_gradient(tf.sigmoid(logits)))
         losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
-        strength = self.strength * tf.cast(step >= self.burn_in_steps, logits.dtype)
-        return strength * tf.reduce_sum(losses, axis=0)
+        is_on = tf.convert_to_tensor(step) >= self.burn_in_steps
+        return tf.cast(is_on, logits.dtype) * self.strength * tf.reduce_sum(losses, 0)
