@@ -80,7 +80,9 @@ class Deep(WithNet):
             set(dims.values()), key=lambda n: (n != config.embedding_dim, n)
         )
         # The first three are the net's.
-        seeds = np.random.SeedSequence(seed).generate_state(3 + len(widths)).tolist()[3:]
+        seeds = (
+            np.random.SeedSequence(seed).generate_state(3 + len(widths)).tolist()[3:]
+        )
         self.embeddings = []
         columns_of = [
             tuple(name for name in dims if dims[name] == width) for width in widths

@@ -21,8 +21,8 @@ Features = Mapping[str, tf.Tensor]
 class Tower(tf_keras.layers.Layer):
     """A wide and a deep part with tables of their own: a model within an ensemble.
 
-    It is what a `WideDeep` of the seed `tower_seed(seed, number)` is, and trains as that
-    one does.
+    It is what a `WideDeep` of the seed `tower_seed(seed, number)` is, and trains as
+    that one does.
 
     Args:
         schema: the columns.

@@ -16,7 +16,7 @@ def tower_seed(seed: int, tower: int) -> int:
 
     Example:
         >>> [tower_seed(7, tower) for tower in range(3)]
-        [7, 0, 0]
+        [7, 369571992, 1009178997]
     """
     if tower == 0:
         return seed

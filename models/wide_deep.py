@@ -32,8 +32,8 @@ class WideDeep(tf_keras.Model):
 
     Of several towers the first one is `wide` and `deep`; the others are nets of `deep`
     if they share its tables, else `other_towers`. The logit is the mean of theirs, or,
-    with `serve="first"`, the first one's. Ensembles are trained by `models.train`; `fit`
-    would have the towers learn their mean, not each its own logit.
+    with `serve="first"`, the first one's. Ensembles are trained by `models.train`:
+    with `fit` the towers would learn their mean, not each its own logit.
 
     Args:
         schema: the columns, their vocabularies counted.

@@ -17,7 +17,9 @@ from smelu_tf.models.losses import Objective
 from smelu_tf.pipelines import Batch, Categorical, Numeric, Schema
 
 SCHEMA = Schema(
-    "small", (Numeric("age"),), (Categorical("a", buckets=9), Categorical("b", buckets=5))
+    "small",
+    (Numeric("age"),),
+    (Categorical("a", buckets=9), Categorical("b", buckets=5)),
 )
 
 

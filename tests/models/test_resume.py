@@ -211,5 +211,7 @@ def test_an_ensemble_goes_on_where_it_was_stopped(files, tmp_path, tables):
     weights = [result.model.get_weights() for result in (again, whole)]
     for a, b in zip(*weights, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-    for a, b in zip(load_model(tmp_path / "model").get_weights(), weights[0], strict=True):
+    for a, b in zip(
+        load_model(tmp_path / "model").get_weights(), weights[0], strict=True
+    ):
         np.testing.assert_array_equal(a, b)
