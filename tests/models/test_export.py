@@ -77,9 +77,16 @@ def test_ids_numerics_and_scores_equal_the_model_s_own(exported, criteo_dir):
         np.testing.assert_allclose(whole, once, rtol=1e-5)
 
 
-@pytest.mark.parametrize("serve", ["ensemble", "first"])
-@pytest.mark.parametrize("tables", ["shared", "separate"])
-def test_an_ensemble_is_exported_as_it_serves(criteo_dir, tmp_path, serve, tables):
+@pytest.mark.parametrize(
+    ("tables", "serve"),
+    [
+        ("shared", "first"),
+        pytest.param("shared", "ensemble", marks=pytest.mark.slow),
+        pytest.param("separate", "first", marks=pytest.mark.slow),
+        pytest.param("separate", "ensemble", marks=pytest.mark.slow),
+    ],
+)
+def test_an_ensemble_is_exported_as_it_serves(criteo_dir, tmp_path, tables, serve):
     shape = WideDeepConfig(
         hidden_units=(8,), towers=2, tower_tables=tables, serve=serve
     )

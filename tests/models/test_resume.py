@@ -192,6 +192,7 @@ def test_a_request_to_stop_is_met_behind_the_steps_under_way(files, tmp_path):
     assert again.progressive["num_examples"] == 18_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tables", ["shared", "separate"])
 def test_an_ensemble_goes_on_where_it_was_stopped(files, tmp_path, tables):
     config = TrainConfig(
