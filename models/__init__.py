@@ -19,6 +19,7 @@ from .checkpoints import (  # noqa: E402
 from .config import (  # noqa: E402
     DataConfig,
     EvalConfig,
+    LossConfig,
     OptimizerConfig,
     TrainConfig,
     TrainOptions,
@@ -58,6 +59,7 @@ __all__ = [
     "CellResult",
     "DataConfig",
     "EvalConfig",
+    "LossConfig",
     "OptimizerConfig",
     "Predictions",
     "Replicas",

@@ -66,6 +66,12 @@ class WideDeepConfig:
             of unknown values, so that the model learns what a new value is worth.
         initializer: of the MLP's kernels: `he`, or `signal_preserving` (see
             `smelu_tf.SignalPreserving`).
+        towers: models of this shape that are trained together, each from initial
+            weights of its own; the logit is the mean of theirs.
+        tower_tables: `shared`: they differ in what follows the deep part's lookups;
+            `separate`: in everything.
+        serve: what scores: `ensemble`, all towers, or `first`: the first one alone,
+            at the cost of one.
     """
 
     wide: bool = True
@@ -86,6 +92,9 @@ class WideDeepConfig:
     dropout: float = 0.0
     unknown_rate: float = 0.0
     initializer: str = "he"
+    towers: int = 1
+    tower_tables: str = "shared"
+    serve: str = "ensemble"
 
     def validate(self) -> None:
         """Raises a ValueError that names the first field with an impossible value."""
@@ -99,7 +108,7 @@ class WideDeepConfig:
             good = all(isinstance(n, int) and n > 0 for n in units)
             good &= bool(units) or name == "bottom_units"
             _check(good, f"model.{name}", "positive integers", units)
-        for name in ("embedding_dim", "cross_buckets", "cross_layers"):
+        for name in ("embedding_dim", "cross_buckets", "cross_layers", "towers"):
             value = getattr(self, name)
             _check(value >= 1, f"model.{name}", "an integer of 1 or more", value)
         for name in ("cross_rank", "bottleneck"):
@@ -114,6 +123,11 @@ class WideDeepConfig:
         _check_choice(self, "model", "interaction", ("none", "dcn", "dlrm"))
         _check_choice(self, "model", "normalization", ("none", "layer"))
         _check_choice(self, "model", "initializer", ("he", "signal_preserving"))
+        _check_choice(self, "model", "tower_tables", ("shared", "separate"))
+        _check_choice(self, "model", "serve", ("ensemble", "first"))
+        # Wide parts begin with zeros: theirs would be equal.
+        good = self.towers == 1 or self.deep
+        _check(good, "model.towers", "1 without a deep part", self.towers)
         self.layer_activations()
 
     def layer_activations(self) -> tuple[Any, ...]:
@@ -136,6 +150,35 @@ class WideDeepConfig:
                 self.activation,
             )
         return names if len(names) > 1 else names * num_layers
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """What is minimised besides the log loss of each tower.
+
+    Attributes:
+        codistillation: the strength with which each tower also learns what the others
+            predict; 0: not at all.
+        burn_in_steps: batches before it does.
+        anti_distillation: the strength with which the towers' logits are kept from
+            being correlated over a batch; 0: not at all.
+    """
+
+    codistillation: float = 0.0
+    burn_in_steps: int = 0
+    anti_distillation: float = 0.0
+
+    def validate(self, model: WideDeepConfig) -> None:
+        """Raises a ValueError that names the first field with an impossible value."""
+        for name in ("codistillation", "anti_distillation"):
+            strength = getattr(self, name)
+            good = math.isfinite(strength) and strength >= 0
+            _check(good, f"loss.{name}", "a number of 0 or more", strength)
+            good = strength == 0 or model.towers > 1
+            _check(good, f"loss.{name}", "0 with model.towers=1", strength)
+        good = self.burn_in_steps >= 0
+        expected = "an integer of 0 or more"
+        _check(good, "loss.burn_in_steps", expected, self.burn_in_steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,6 +266,7 @@ class TrainConfig:
     Attributes:
         data: what is read.
         model: the model's shape.
+        loss: what is minimised.
         optimizer: how the weights are updated.
         train: how the run goes.
         eval: how a model is evaluated.
@@ -230,6 +274,7 @@ class TrainConfig:
 
     data: DataConfig = DataConfig()
     model: WideDeepConfig = WideDeepConfig()
+    loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainOptions = TrainOptions()
     eval: EvalConfig = EvalConfig()
@@ -238,6 +283,7 @@ class TrainConfig:
         """Raises a ValueError that names the first field with an impossible value."""
         data, optimizer, train = self.data, self.optimizer, self.train
         self.model.validate()
+        self.loss.validate(self.model)
         _check_choice(optimizer, "optimizer", "name", ("adam", "adagrad"))
         schedules = ("constant", "linear", "cosine")
         _check_choice(optimizer, "optimizer", "schedule", schedules)

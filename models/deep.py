@@ -14,15 +14,14 @@ import tf_keras
 from smelu_tf.pipelines import Schema
 
 from .config import WideDeepConfig
-from .dense import Dense
 from .embeddings import StackedEmbedding
-from .interactions import INTERACTIONS
-from .mlp import MLP
+from .net import Net, WithNet
+from .seeds import tower_seed
 
 Features = Mapping[str, tf.Tensor]
 
 
-class Deep(tf_keras.layers.Layer):
+class Deep(WithNet):
     """Embeddings of the ids beside the numeric columns, an interaction, then an MLP.
 
         x₀ = interaction(s · numeric, e_1[id_1], …, e_C[id_C], Σ_j e_m[id_mj], …)
@@ -32,6 +31,9 @@ class Deep(tf_keras.layers.Layer):
     size, so that an activation's β has the same meaning for every column. Columns whose
     embeddings are equally wide share a table. The last product is float32 under any
     precision policy.
+
+    Towers on shared tables are further nets over the same embeddings, which are looked
+    up once for all of them.
 
     Args:
         schema: the columns.
@@ -45,8 +47,10 @@ class Deep(tf_keras.layers.Layer):
             the interaction gets them: `embeddings`, of the usual width, comes first,
             then `embeddings_32` and so on.
         mlp: the MLP.
+        other_nets: those of the towers behind the first, if they share its tables.
 
-    Input: features as in `Batch`. Output shape: float32 (B, 1).
+    Input: features as in `Batch`. Output shape: float32 (B, 1), or (B, towers) if they
+    share tables; with `serve="first"` these are computed in training only.
 
     Raises:
         ValueError: widths of unknown columns, or an interaction that the schema's
@@ -75,8 +79,9 @@ class Deep(tf_keras.layers.Layer):
         widths = sorted(
             set(dims.values()), key=lambda n: (n != config.embedding_dim, n)
         )
-        mlp_seed, interaction_seed, logit_seed, *seeds = (
-            np.random.SeedSequence(seed).generate_state(3 + len(widths)).tolist()
+        # The first three are the net's.
+        seeds = (
+            np.random.SeedSequence(seed).generate_state(3 + len(widths)).tolist()[3:]
         )
         self.embeddings = []
         columns_of = [
@@ -101,36 +106,22 @@ class Deep(tf_keras.layers.Layer):
                     name="embeddings" if is_usual else f"embeddings_{width}",
                 )
             )
-        self.interaction = INTERACTIONS[config.interaction].of(
-            config,
-            len(schema.numeric),
-            list(dims.values()),
-            interaction_seed,
-            dtype=self.dtype_policy,
-            name="interaction",
-        )
-        self.mlp = MLP(
-            config.hidden_units,
-            config.layer_activations(),
-            rank=config.bottleneck,
-            normalization=config.normalization,
-            dropout=config.dropout,
-            initializer=config.initializer,
-            seed=mlp_seed,
-            dtype=self.dtype_policy,
-            name="mlp",
-        )
-        self.logit = Dense(
-            1,
-            kernel_initializer=tf_keras.initializers.GlorotNormal(seed=logit_seed),
-            dtype="float32",
-            name="logit",
-        )
-        self._net: Any = self._after_lookups
-        if jit_compile:
-            self._net = tf.function(
-                self._net, autograph=False, jit_compile=True, reduce_retracing=True
+        net_dims = list(dims.values())
+        self._make_net(schema, config, net_dims, seed, jit_compile)
+        shares_tables = config.tower_tables == "shared"
+        self.other_nets = [
+            Net(
+                schema,
+                config,
+                net_dims,
+                tower_seed(seed, tower),
+                jit_compile=jit_compile,
+                dtype=self.dtype_policy,
+                name=f"tower_{tower}",
             )
+            for tower in range(1, config.towers if shares_tables else 1)
+        ]
+        self._serves_first = config.serve == "first"
 
     @property
     def tables(self) -> list[tuple[tuple[str, ...], StackedEmbedding]]:
@@ -140,19 +131,17 @@ class Deep(tf_keras.layers.Layer):
     # There is nothing here for AutoGraph, which takes its time to find that out.
     @tf.autograph.experimental.do_not_convert
     def call(self, features: Features, training: bool | None = None) -> tf.Tensor:
-        """The deep part's logit."""
+        """The deep part's logit, or those of its towers."""
         numeric = tf.cast(features["numeric"], self.compute_dtype) * self.numeric_scale
         embeddings = [
             table(self._ids(columns, features)) for columns, table in self.tables
         ]
-        return self._net(numeric, embeddings, training)
-
-    @tf.autograph.experimental.do_not_convert
-    def _after_lookups(
-        self, numeric: tf.Tensor, embeddings: list[tf.Tensor], training: bool | None
-    ) -> tf.Tensor:
-        inputs = self.interaction(numeric, embeddings, training=training)
-        return self.logit(self.mlp(inputs, training=training))
+        logits = [self._net(numeric, embeddings, training)]
+        for net in self.other_nets:
+            # The first call of all makes the weights of all.
+            if training or not self._serves_first or not net.built:
+                logits.append(net(numeric, embeddings, training=training))
+        return logits[0] if len(logits) == 1 else tf.concat(logits, axis=1)
 
     def _ids(self, columns: tuple[str, ...], features: Features) -> tf.Tensor:
         """The ids of a table's columns, side by side."""

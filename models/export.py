@@ -42,7 +42,7 @@ class ServingModule(tf.Module):
     def __init__(self, model: WideDeep) -> None:
         super().__init__(name="wide_deep")
         self.transform = model.transform
-        self.model_variables = model.variables
+        self.model_variables = model.served_variables
         schema, transform = model.schema, model.transform
         line = tf.TensorSpec([None], tf.string, name="lines")
         columns = feature_specs(schema)

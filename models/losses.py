@@ -4,35 +4,89 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Protocol
 
 import tensorflow as tf
 
 from smelu_tf.pipelines import Batch
 
+from .anti_distillation import AntiDistillation
+from .codistillation import Codistillation
+from .config import LossConfig, TrainConfig
 from .wide_deep import WideDeep
+
+
+class Term(Protocol):
+    """Something that is minimised besides the log loss, a cure's part of the loss."""
+
+    def __call__(
+        self, logits: tf.Tensor, batch: Batch, step: tf.Tensor | int
+    ) -> tf.Tensor:
+        """The term of each row.
+
+        Args:
+            logits: of each tower, float32 (K, B): the log odds among the rows kept.
+            batch: the rows.
+            step: how many steps were made.
+
+        Returns:
+            float32 (B,).
+        """
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
     """The loss of every row of a batch, for a model in training.
 
-        loss = -y log p - (1 - y) log(1 - p),    p = sigmoid(logit - log(negative_rate))
+        loss = Σ_k ℓ(y, p_k) + Σ_t term_t,    ℓ(y, p) = -y log p - (1 - y) log(1 - p),
+        p_k = sigmoid(z_k - log(negative_rate))
+
+    The sum is over the model's towers, one of them or several: each learns by its own
+    logit z_k. With tables of its own it trains as it would alone, terms aside.
 
     Attributes:
         negative_rate: the part of the rows of label 0 that the batches hold. The loss
             then is that of logit - log(rate): the odds among the rows kept are
             1 / rate times those among all rows, which the logit stays the log of.
+        terms: what is minimised besides.
 
     Source: of the correction, McMahan et al., Ad Click Prediction, KDD 2013, which
     weights the loss; here it is exact in the logit instead.
     """
 
     negative_rate: float = 1.0
+    terms: tuple[Term, ...] = ()
 
-    def __call__(self, model: WideDeep, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
-        """The loss of each row, not weighted, and its logit: float32 (B,) each."""
-        logit = tf.reshape(model(batch.features, training=True), [-1])
-        loss = tf.nn.sigmoid_cross_entropy_with_logits(
-            labels=batch.label, logits=logit - math.log(self.negative_rate)
-        )
-        return loss, logit
+    @classmethod
+    def of(cls, config: TrainConfig) -> Objective:
+        """The objective that a configuration describes."""
+        return cls(config.data.negative_rate, _terms(config.loss))
+
+    def __call__(
+        self, model: WideDeep, batch: Batch, step: tf.Tensor | int = 0
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss of each row, not weighted, and its logit: float32 (B,) each.
+
+        Args:
+            model: whose.
+            batch: the rows.
+            step: how many steps were made.
+        """
+        towers = model.tower_logits(batch.features, training=True)
+        logit = tf.reshape(model.served_logit(towers), [-1])
+        kept = [tf.reshape(z, [-1]) - math.log(self.negative_rate) for z in towers]
+        losses = [
+            tf.nn.sigmoid_cross_entropy_with_logits(labels=batch.label, logits=z)
+            for z in kept
+        ]
+        losses += [term(tf.stack(kept), batch, step) for term in self.terms]
+        return losses[0] if len(losses) == 1 else tf.add_n(losses), logit
+
+
+def _terms(loss: LossConfig) -> tuple[Term, ...]:
+    terms: list[Term] = []
+    if loss.codistillation:
+        terms.append(Codistillation(loss.codistillation, loss.burn_in_steps))
+    if loss.anti_distillation:
+        terms.append(AntiDistillation(loss.anti_distillation))
+    return tuple(terms)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from .embeddings import StackedEmbedding
+from .net import WithNet
 from .wide_deep import WideDeep
 
 Layout = tuple[tuple[str, int], ...]
@@ -74,7 +75,8 @@ class ColumnTable:
     """Where the rows of a column are.
 
     Attributes:
-        part: `wide` or `deep`.
+        part: `wide` or `deep`, of another tower than the first behind its scope:
+            `tower_1/wide`.
         column: an id column, a multi-valued one, or a cross of the wide part (`C1*C2`).
         path: the weight that holds the rows.
         offset: the first of them.
@@ -91,16 +93,18 @@ class ColumnTable:
 
 
 def column_tables(model: WideDeep) -> list[ColumnTable]:
-    """Where the rows of every column of both parts are."""
+    """Where the rows of every column of all parts are."""
     tables = []
     schema = model.schema
     columns = (*schema.id_columns, *(column.name for column in schema.multivalued))
-    if model.wide is not None:
-        tables += _stacked(model, "wide", columns, model.wide.ids)
-        tables += _stacked(model, "wide", model.config.crosses, model.wide.crosses)
-    if model.deep is not None:
-        for columns, layer in model.deep.tables:
-            tables += _stacked(model, "deep", columns, layer)
+    for scope, wide, deep in model.parts:
+        if wide is not None:
+            part = f"{scope}wide"
+            tables += _stacked(model, part, columns, wide.ids)
+            tables += _stacked(model, part, model.config.crosses, wide.crosses)
+        if deep is not None:
+            for deep_columns, layer in deep.tables:
+                tables += _stacked(model, f"{scope}deep", deep_columns, layer)
     return tables
 
 
@@ -113,34 +117,44 @@ def column_layouts(model: WideDeep) -> dict[str, Axes]:
     """
     layouts: dict[str, Axes] = {}
     numeric = _numeric_layout(model)
-    if model.wide is not None and model.wide.numeric is not None:
-        layouts[path_of(model.wide.numeric.kernel, model)] = (numeric, None)
-    if model.deep is None:
-        return layouts
     embedded = [(t.column, t.dim) for t in column_tables(model) if t.part == "deep"]
+    for _, wide, deep in model.parts:
+        if wide is not None and wide.numeric is not None:
+            layouts[path_of(wide.numeric.kernel, model)] = (numeric, None)
+        for net in [] if deep is None else [deep, *deep.other_nets]:
+            layouts |= _net_layouts(model, net, numeric, embedded)
+    return layouts
+
+
+def _net_layouts(
+    model: WideDeep, net: WithNet, numeric: Layout, embedded: Sequence[tuple[str, int]]
+) -> dict[str, Axes]:
+    """Of a net over numeric columns and embeddings of columns."""
+    layouts: dict[str, Axes] = {}
     inputs: Layout = (*numeric, *embedded)
+    first_kernel = path_of(net.mlp.hidden[0].kernel, model)
     interaction = model.config.interaction
     if interaction == "dcn":
-        layouts |= _cross_layouts(model, inputs)
+        scope = first_kernel.removesuffix("/mlp/hidden_0/kernel")
+        layouts |= _cross_layouts(model, scope, inputs)
     if interaction == "dlrm":
         if numeric:
-            bottom = model.deep.interaction.bottom.hidden[0].kernel
+            bottom = net.interaction.bottom.hidden[0].kernel
             layouts[path_of(bottom, model)] = (numeric, None)
         inputs = _product_layout(model, [column for column, _ in embedded])
-    layouts[path_of(model.deep.mlp.hidden[0].kernel, model)] = (inputs, None)
-    return layouts
+    return {**layouts, first_kernel: (inputs, None)}
 
 
 def _numeric_layout(model: WideDeep) -> Layout:
     return tuple((f"numeric {column.name}", 2) for column in model.schema.numeric)
 
 
-def _cross_layouts(model: WideDeep, inputs: Layout) -> dict[str, Axes]:
-    """Of the cross layers of `dcn`, whose outputs stand where their inputs do."""
+def _cross_layouts(model: WideDeep, net: str, inputs: Layout) -> dict[str, Axes]:
+    """Of a net's cross layers (`dcn`), whose outputs stand where their inputs do."""
     layouts: dict[str, Axes] = {}
     paths = {path_of(variable, model) for variable in model.trainable_variables}
     for i in range(model.config.cross_layers):
-        scope = f"deep/interaction/cross_{i}/affine"
+        scope = f"{net}/interaction/cross_{i}/affine"
         layouts[f"{scope}/bias"] = (inputs,)
         if f"{scope}/expansion" in paths:
             layouts[f"{scope}/kernel"] = (inputs, None)

@@ -40,7 +40,8 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         l1: FTRL's L1 strength.
         l2: FTRL's L2 strength.
         clip_norm: the norm that the gradients of all that is not wide, taken together,
-            are scaled down to where it is larger; 0: never.
+            are scaled down to where it is larger; 0: never. Towers with tables of
+            their own have norms of their own.
         name: of the optimizer.
         **kwargs: of the base optimizer.
 
@@ -166,11 +167,18 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         pairs = super()._transform_gradients(grads_and_vars)
         if not self.clip_norm:
             return pairs
-        pairs = [(_with_distinct_rows(grad), var) for grad, var in pairs]
-        clipped = [grad for grad, var in pairs if not _is_wide(var)]
-        clipped, _ = tf.clip_by_global_norm(clipped, self.clip_norm)
-        rest = iter(clipped)
-        return [(g if _is_wide(var) else next(rest), var) for g, var in pairs]
+        gradients = [_with_distinct_rows(grad) for grad, _ in pairs]
+        places: dict[str, list[int]] = {}
+        for place, (_, var) in enumerate(pairs):
+            if not _is_wide(var):
+                places.setdefault(_tower_of(var), []).append(place)
+        for own in places.values():
+            clipped, _ = tf.clip_by_global_norm(
+                [gradients[place] for place in own], self.clip_norm
+            )
+            for place, gradient in zip(own, clipped, strict=True):
+                gradients[place] = gradient
+        return [(grad, var) for grad, (_, var) in zip(gradients, pairs, strict=True)]
 
     def _resource_apply_sparse_duplicate_indices(
         self, grad: tf.Tensor, handle: tf.Variable, indices: tf.Tensor, **kwargs: Any
@@ -301,6 +309,12 @@ def _origin(indices: tf.Tensor) -> tf.Tensor:
     while indices.op.type in ("Identity", "Reshape"):
         indices = indices.op.inputs[0]
     return indices
+
+
+def _tower_of(var: tf.Variable) -> str:
+    """The tower whose tables are its own that a variable belongs to."""
+    found = re.search(r"(^|/)(tower_\d+)/(wide|deep)/", var.name)
+    return "" if found is None else found[2]
 
 
 def _is_wide(var: tf.Variable) -> bool:

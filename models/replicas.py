@@ -176,8 +176,7 @@ def _learner(config: TrainConfig, schema: Schema) -> Learner:
     )
     optimizer = WideDeepOptimizer.of(config.optimizer)
     optimizer._create_all_weights(model.trainable_variables)
-    objective = Objective(config.data.negative_rate)
-    return Learner(model, optimizer, BinaryMetrics(), objective)
+    return Learner(model, optimizer, BinaryMetrics(), Objective.of(config))
 
 
 def _compiled(config: TrainConfig) -> TrainConfig:

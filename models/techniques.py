@@ -15,6 +15,12 @@ TECHNIQUES: dict[str, str] = {
     "layer_norm": "model.normalization=layer",
     "signal_preserving": "model.initializer=signal_preserving",
     "large_embeddings": "model.embedding_stddev=0.05",
+    "ensemble": "model.towers=3",
+    "ensemble_separate": "model.towers=3+model.tower_tables=separate",
+    # As in the paper, whole models that share nothing but what they predict.
+    "codistillation": "model.towers=2+model.tower_tables=separate+model.serve=first"
+    "+loss.codistillation=1",
+    "anti_distillation": "model.towers=3+loss.anti_distillation=0.1",
 }
 """What a name stands for: values of a configuration with + between them."""
 

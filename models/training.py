@@ -222,7 +222,7 @@ class _Run:
                     self._model,
                     optimizer,
                     self._metrics,
-                    Objective(config.data.negative_rate),
+                    Objective.of(config),
                 )
             ],
             config.train.steps_per_execution,

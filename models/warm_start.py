@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import re
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
@@ -24,6 +25,8 @@ from .wide_deep import WideDeep
 
 # What the shapes of the deep part's net depend on, its columns aside.
 _NET_FIELDS = (
+    "towers",
+    "tower_tables",
     "interaction",
     "hidden_units",
     "bottleneck",
@@ -40,7 +43,7 @@ class CarriedRows:
     """How many rows of a column's table were taken over.
 
     Attributes:
-        part: `wide` or `deep`.
+        part: `wide` or `deep`, of another tower than the first `tower_1/wide` ….
         column: the column, or the wide part's cross (`C1*C2`).
         num_carried: rows taken over.
         num_fresh: rows that kept their initial values.
@@ -159,7 +162,7 @@ def warm_start(
         if path in table_paths:
             continue
         part = 0.0
-        if path in theirs and (dense or not path.startswith("deep/")):
+        if path in theirs and (dense or not _is_deep(path)):
             part = _carry(path, ours, theirs, layouts, columns | {NUMERIC_VECTOR})
         (carried if part == 1 else by_column if part else fresh).append(path)
     return WarmStart(
@@ -341,5 +344,10 @@ def _net_shapes(model: WideDeep) -> dict[str, tuple[int | None, ...]]:
             )
         )
         for path in weights
-        if path.startswith("deep/") and path not in tables
+        if _is_deep(path) and path not in tables
     }
+
+
+def _is_deep(path: str) -> bool:
+    """Whether a weight is of a deep part, of whichever tower."""
+    return re.match(r"(tower_\d+/)?deep/", path) is not None

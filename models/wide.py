@@ -11,6 +11,7 @@ import tf_keras
 
 from smelu_tf.pipelines import Schema
 
+from .config import WideDeepConfig
 from .embeddings import StackedEmbedding, num_values
 
 Features = Mapping[str, tf.Tensor]
@@ -81,6 +82,18 @@ class Wide(tf_keras.layers.Layer):
             )
         self._several = [column.name for column in several]
 
+    @classmethod
+    def of(cls, schema: Schema, config: WideDeepConfig) -> Wide:
+        """The wide part that a configuration describes.
+
+        It is linear, and cheap: float32 under any policy.
+
+        Raises:
+            ValueError: a cross names an unknown column.
+        """
+        crosses = [_columns_of(cross, schema) for cross in config.crosses]
+        return cls(schema, crosses, config.cross_buckets, name="wide", dtype="float32")
+
     def build(self, input_shape: Any) -> None:
         """Makes the bias."""
         self.bias = self.add_weight(name="bias", shape=(1,), initializer="zeros")
@@ -110,3 +123,14 @@ class Wide(tf_keras.layers.Layer):
                 number = tf.math.floormod(number * self._radices[name] + own, 1 << 40)
             crossed.append(tf.cast(tf.math.floormod(number, size), tf.int32))
         return crossed
+
+
+def _columns_of(cross: str, schema: Schema) -> tuple[str, ...]:
+    columns = tuple(cross.split("*"))
+    unknown = [name for name in columns if name not in schema.id_columns]
+    if unknown or len(columns) < 2 or len(set(columns)) < len(columns):
+        raise ValueError(
+            "model.crosses: expected distinct id columns with * between them, "
+            f"as {'*'.join(schema.id_columns[:2])}, received {cross!r}."
+        )
+    return columns

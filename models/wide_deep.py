@@ -14,6 +14,7 @@ from smelu_tf.pipelines import Schema, Transform, raw_columns
 
 from .config import OptimizerConfig, TrainConfig, WideDeepConfig
 from .deep import Deep
+from .ensembles import added, mean_logit, other_towers
 from .metrics import BinaryMetrics
 from .optimizers import WideDeepOptimizer
 from .unknown_ids import UnknownIds
@@ -28,6 +29,11 @@ class WideDeep(tf_keras.Model):
 
     `fit`, `evaluate` and `predict` take a dict of arrays or a DataFrame of raw
     columns, as well as a dataset of `Batch`; `compile()` needs no arguments.
+
+    Of several towers the first one is `wide` and `deep`; the others are nets of `deep`
+    if they share its tables, else `other_towers`. The logit is the mean of theirs, or,
+    with `serve="first"`, the first one's. Ensembles are trained by `models.train`:
+    with `fit` the towers would learn their mean, not each its own logit.
 
     Args:
         schema: the columns, their vocabularies counted.
@@ -75,11 +81,7 @@ class WideDeep(tf_keras.Model):
                 config.unknown_rate, schema, name="unknown_ids"
             )
         if config.wide:
-            crosses = [_columns_of(cross, schema) for cross in config.crosses]
-            # Linear, and cheap: float32 under any policy.
-            self.wide = Wide(
-                schema, crosses, config.cross_buckets, name="wide", dtype="float32"
-            )
+            self.wide = Wide.of(schema, config)
         if config.deep:
             self.deep = Deep(
                 schema,
@@ -89,6 +91,9 @@ class WideDeep(tf_keras.Model):
                 name="deep",
                 dtype=self.dtype_policy,
             )
+        self.other_towers = other_towers(
+            schema, config, seed, jit_compile=jit_compile, dtype=self.dtype_policy
+        )
         # Built at once, so that weights can be counted, restored and exported.
         self(
             {
@@ -107,17 +112,54 @@ class WideDeep(tf_keras.Model):
         has_dropout = self.deep is not None and self.config.dropout > 0
         return has_dropout or self.unknown_ids is not None
 
+    @property
+    def parts(self) -> list[tuple[str, Wide | None, Deep | None]]:
+        """The parts of every tower with tables of its own, behind their scope."""
+        others = [(f"{t.name}/", t.wide, t.deep) for t in self.other_towers]
+        return [("", self.wide, self.deep), *others]
+
+    @property
+    def served_variables(self) -> list[tf.Variable]:
+        """The variables that scoring reads: with `serve="first"`, the first tower's."""
+        if self.config.serve == "ensemble":
+            return self.variables
+        others = [*self.other_towers, *(self.deep.other_nets if self.deep else ())]
+        unread = {id(variable) for layer in others for variable in layer.variables}
+        return [v for v in self.variables if id(v) not in unread]
+
     def call(self, features: Features, training: bool | None = None) -> tf.Tensor:
         """The logit of a batch of features, float32 (B, 1)."""
+        return self.served_logit(self.tower_logits(features, training))
+
+    def tower_logits(
+        self, features: Features, training: bool | None = None
+    ) -> list[tf.Tensor]:
+        """The logit of each tower, float32 (B, 1).
+
+        Args:
+            features: as in `Batch`.
+            training: if not, only of those that are served.
+        """
         if self.unknown_ids is not None:
             ids = self.unknown_ids(features["ids"], training=training)
             features = {**features, "ids": ids}
-        parts = []
-        if self.wide is not None:
-            parts.append(self.wide(features))
-        if self.deep is not None:
-            parts.append(self.deep(features, training=training))
-        return tf.add_n([tf.cast(part, tf.float32) for part in parts])
+        wide = [] if self.wide is None else [self.wide(features)]
+        if self.deep is None:
+            return [added(wide)]
+        deep = self.deep(features, training=training)
+        nets = [deep]
+        if self.deep.other_nets:
+            nets = tf.split(deep, deep.shape[1], axis=1)
+        logits = [added([*wide, net]) for net in nets]
+        for tower in self.other_towers:
+            # The first call of all makes the weights of all.
+            if training or self.config.serve == "ensemble" or not tower.built:
+                logits.append(tower(features, training=training))
+        return logits
+
+    def served_logit(self, logits: list[tf.Tensor]) -> tf.Tensor:
+        """The model's logit of its towers' logits."""
+        return logits[0] if self.config.serve == "first" else mean_logit(logits)
 
     def compile(
         self,
@@ -146,6 +188,11 @@ class WideDeep(tf_keras.Model):
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras's `fit`; x may be raw columns (a dict of arrays or a DataFrame)."""
+        if self.config.towers > 1:
+            raise ValueError(
+                "model.towers: expected 1 with fit (smelu_tf.models.train trains "
+                f"ensembles), received {self.config.towers}."
+            )
         _check_labels(y)
         validation = kwargs.get("validation_data")
         if isinstance(validation, tuple) and validation:
@@ -203,14 +250,3 @@ def _check_labels(labels: Any) -> None:
         raise ValueError(
             f"labels: expected values from 0 to 1, received {wrong.flat[0]}."
         )
-
-
-def _columns_of(cross: str, schema: Schema) -> tuple[str, ...]:
-    columns = tuple(cross.split("*"))
-    unknown = [name for name in columns if name not in schema.id_columns]
-    if unknown or len(columns) < 2 or len(set(columns)) < len(columns):
-        raise ValueError(
-            "model.crosses: expected distinct id columns with * between them, "
-            f"as {'*'.join(schema.id_columns[:2])}, received {cross!r}."
-        )
-    return columns

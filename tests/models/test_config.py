@@ -8,6 +8,7 @@ import pytest
 
 from smelu_tf.models import (
     PRESETS,
+    LossConfig,
     TrainConfig,
     WideDeep,
     WideDeepConfig,
@@ -129,6 +130,12 @@ def test_unknown_keys_are_refused_with_the_nearest(values, message):
         ("model.activation", "smelu:-1"),
         ("model.activation", "smelu:nan"),
         ("model.activation", "smelu:inf"),
+        ("model.towers", 0),
+        ("model.tower_tables", "own"),
+        ("model.serve", "second"),
+        ("loss.codistillation", -1.0),
+        ("loss.anti_distillation", float("inf")),
+        ("loss.burn_in_steps", -1),
         ("optimizer.name", "sgd"),
         ("optimizer.learning_rate", float("nan")),
         ("optimizer.learning_rate", 0.0),
@@ -147,3 +154,18 @@ def test_a_model_of_neither_part_is_refused():
     config = TrainConfig(model=WideDeepConfig(wide=False, deep=False))
     with pytest.raises(ValueError, match="model.wide or model.deep"):
         config.validate()
+
+
+def test_towers_without_a_deep_part_are_refused():
+    config = TrainConfig(model=WideDeepConfig(deep=False, towers=2))
+    with pytest.raises(ValueError, match="towers: expected 1 without a deep .*ed 2"):
+        config.validate()
+
+
+@pytest.mark.parametrize("name", ["codistillation", "anti_distillation"])
+def test_terms_between_towers_take_several(name):
+    config = TrainConfig(loss=LossConfig(**{name: 0.5}))
+    message = rf"loss\.{name}: expected 0 with model\.towers=1, received 0\.5"
+    with pytest.raises(ValueError, match=message):
+        config.validate()
+    dataclasses.replace(config, model=WideDeepConfig(towers=2)).validate()

@@ -17,10 +17,12 @@ from smelu_tf.models import (
     Scorer,
     ScoringJob,
     TrainConfig,
+    WideDeep,
     WideDeepConfig,
     evaluate,
     export_model_dir,
     export_saved_model,
+    load_model,
     predict,
     train,
 )
@@ -73,6 +75,40 @@ def test_ids_numerics_and_scores_equal_the_model_s_own(exported, criteo_dir):
         whole = predict_lines(lines=tf.constant(lines))["probability"]
         once = np.concatenate([chunk.probability for chunk in own])
         np.testing.assert_allclose(whole, once, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tables", "serve"),
+    [
+        ("shared", "first"),
+        pytest.param("shared", "ensemble", marks=pytest.mark.slow),
+        pytest.param("separate", "first", marks=pytest.mark.slow),
+        pytest.param("separate", "ensemble", marks=pytest.mark.slow),
+    ],
+)
+def test_an_ensemble_is_exported_as_it_serves(criteo_dir, tmp_path, tables, serve):
+    shape = WideDeepConfig(
+        hidden_units=(8,), towers=2, tower_tables=tables, serve=serve
+    )
+    config = TrainConfig(model=shape)
+    train(config, criteo_dir / "day_0.tsv", tmp_path / "model")
+    version = export_model_dir(tmp_path / "model", tmp_path / "export")
+    scorer = Scorer.load(tmp_path / "model")
+    path = criteo_dir / "day_6.tsv"
+    batches = read_text(path, scorer.schema, 1000, transform=scorer.transform)
+    signature = tf.saved_model.load(str(version)).signatures["predict_lines"]
+    own = next(iter(predict(scorer, batches))).logit
+    scores = signature(lines=tf.constant(lines_of(path)[:1000]))["logit"]
+    np.testing.assert_array_equal(scores, own)
+    arrays = tf.train.list_variables(str(version / "variables" / "variables"))
+    numbers = sum(math.prod(shape) for _, shape in arrays)
+    model = load_model(tmp_path / "model")
+    one = WideDeep(scorer.schema, dataclasses.replace(shape, towers=1))
+    expected = one if serve == "first" else model
+    weights = sum(w.size for w in expected.get_weights())
+    extra = sum(w.size for w in model.get_weights()) - weights
+    assert 0 <= numbers - weights < 100  # nothing but the format's own
+    assert extra > 100 or serve == "ensemble"
 
 
 def test_the_three_signatures_agree(exported, criteo_dir):

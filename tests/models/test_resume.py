@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from smelu_tf.models import (
+    LossConfig,
     TrainConfig,
     TrainOptions,
     WideDeepConfig,
@@ -189,3 +190,29 @@ def test_a_request_to_stop_is_met_behind_the_steps_under_way(files, tmp_path):
     again = train(config, files, tmp_path / "model")
     assert again.finished
     assert again.progressive["num_examples"] == 18_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tables", ["shared", "separate"])
+def test_an_ensemble_goes_on_where_it_was_stopped(files, tmp_path, tables):
+    config = TrainConfig(
+        model=dataclasses.replace(CONFIG.model, towers=2, tower_tables=tables),
+        loss=LossConfig(codistillation=1.0, burn_in_steps=20),
+        train=TrainOptions(steps_per_execution=4),
+    )
+
+    def stop(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopped = train(config, files, tmp_path / "model", progress=stop)
+    assert not stopped.finished
+    again = train(config, files, tmp_path / "model")
+    whole = train(config, files, tmp_path / "whole")
+    assert again.finished
+    weights = [result.model.get_weights() for result in (again, whole)]
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    for a, b in zip(
+        load_model(tmp_path / "model").get_weights(), weights[0], strict=True
+    ):
+        np.testing.assert_array_equal(a, b)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from smelu_tf.models import TECHNIQUES, TrainConfig, with_technique
+from smelu_tf.models import TECHNIQUES, LossConfig, TrainConfig, with_technique
 from smelu_tf.models.config import flat
 
 BASE = TrainConfig()
@@ -47,6 +47,18 @@ def test_a_technique_changes_these_values_alone(technique, expected):
 @pytest.mark.parametrize("name", TECHNIQUES)
 def test_every_name_is_a_configuration_that_can_be_trained(name):
     with_technique(BASE, name).validate()
+
+
+def test_co_distilled_towers_are_whole_models_of_which_one_serves():
+    config = with_technique(TrainConfig(), "codistillation+loss.burn_in_steps=100")
+    assert config.loss == LossConfig(codistillation=1.0, burn_in_steps=100)
+    assert (config.model.towers, config.model.tower_tables) == (2, "separate")
+    assert config.model.serve == "first"
+
+
+def test_an_ensemble_of_another_size_by_a_further_value():
+    config = with_technique(TrainConfig(), "ensemble_separate+model.towers=5")
+    assert (config.model.towers, config.model.tower_tables) == (5, "separate")
 
 
 def test_the_last_of_two_values_holds():

@@ -409,3 +409,63 @@ def test_several_unknown_ids_depend_on_the_hash_s_seed():
 def test_hashed_ids_have_no_counterparts_in_a_vocabulary():
     hashed = Schema("b", (), (Categorical("c", buckets=3),))
     assert same_ids("c", hashed, UNKNOWN).tolist() == [0, NONE, NONE]
+
+
+@pytest.mark.parametrize("tables", ["shared", "separate"])
+@pytest.mark.parametrize("interaction", ["none", "dcn", "dlrm"])
+def test_an_ensemble_takes_over_an_ensemble(tmp_path, tables, interaction):
+    shape = dataclasses.replace(
+        SHAPE, interaction=interaction, towers=3, tower_tables=tables
+    )
+    other = saved(tmp_path / "other", shape=shape)
+    model = WideDeep(SCHEMA, shape)
+    result = warm_start(model, tmp_path / "other")
+    assert_same_weights(model, other)
+    assert not result.fresh
+    # Another order of values, then a column less: every tower follows.
+    model = WideDeep(changed("site", vocabulary=("c", "a", "b")), shape)
+    warm_start(model, tmp_path / "other")
+    for part in {t.part for t in column_tables(model)}:
+        theirs = rows_of(other, part, "site")[[0, 1, 4, 2, 3]]
+        np.testing.assert_array_equal(rows_of(model, part, "site"), theirs)
+    model = WideDeep(with_columns(numeric=SCHEMA.numeric[:1]), shape)
+    warm_start(model, tmp_path / "other")
+    ours, weights = ModelWeights(model), ModelWeights(other)
+    kernels = [
+        path
+        for path in ours
+        if path.endswith(("mlp/hidden_0/kernel", "bottom/hidden_0/kernel"))
+    ]
+    assert len(kernels) == (6 if interaction == "dlrm" else 3)
+    for path in kernels:
+        here, there = ours[path], weights[path]
+        if len(here) < len(there):  # the places of price, the second numeric column
+            there = np.delete(there, [2, 3], axis=0)
+        np.testing.assert_array_equal(here, there, path)
+
+
+def test_an_ensemble_is_no_net_of_a_single_model_s_shape(source):
+    _, folder = source
+    model = WideDeep(SCHEMA, dataclasses.replace(SHAPE, towers=2))
+    with pytest.raises(ValueError, match=r"model\.towers is 1 there, 2 here"):
+        warm_start(model, folder)
+    other, _ = source
+    warm_start(model, folder, dense=False)
+    np.testing.assert_array_equal(
+        rows_of(model, "deep", "site"), rows_of(other, "deep", "site")
+    )
+
+
+def test_of_towers_with_tables_of_their_own_the_first_takes_over_a_single_model(source):
+    other, folder = source
+    shape = dataclasses.replace(SHAPE, towers=2, tower_tables="separate")
+    model = WideDeep(SCHEMA, shape)
+    before = rows_of(model, "tower_1/deep", "site")
+    result = warm_start(model, folder, dense=False)
+    for part in ("wide", "deep"):
+        np.testing.assert_array_equal(
+            rows_of(model, part, "site"), rows_of(other, part, "site")
+        )
+    np.testing.assert_array_equal(rows_of(model, "tower_1/deep", "site"), before)
+    reasons = {r.reason for r in result.rows if r.part.startswith("tower_1")}
+    assert reasons == {"not in the other model"}

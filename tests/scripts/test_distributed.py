@@ -181,6 +181,23 @@ def test_replicas_on_one_machine_follow_one_device(
     assert_the_same(tmp_path / "model", one_device)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("tables", ["shared", "separate"])
+def test_towers_on_replicas_follow_one_device(data, tmp_path, tables):
+    towers = [
+        "--config.model.towers=2",
+        f"--config.model.tower_tables={tables}",
+        "--config.loss.codistillation=1.0",
+        "--config.loss.burn_in_steps=20",
+    ]
+    arguments = command(data, tmp_path / "one", *towers)
+    subprocess.run([sys.executable, *arguments], check=True, timeout=180)
+    arguments = command(data, tmp_path / "two", *towers, "--strategy=mirrored")
+    program = [sys.executable, "-c", WITH_DEVICES, "2"]
+    subprocess.run([*program, *map(str, arguments)], check=True, timeout=180)
+    assert_the_same(tmp_path / "two", tmp_path / "one")
+
+
 @pytest.mark.parametrize("num_workers", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_workers_together_follow_one_device(data, one_device, tmp_path, num_workers):
     arguments = command(data, tmp_path / "model", "--strategy=multi_worker")
