@@ -157,6 +157,9 @@ class OptimizerConfig:
         final_rate: the part of the rate that is left at its end.
         clip_norm: the norm that the gradients of everything but the wide part are
             scaled down to where theirs, over all of them, is larger; 0: never.
+        averaging: the decay, a batch, of a moving average of all weights, which then is
+            what is validated, evaluated and exported; 0: there is none. It spans about
+            1 / (1 - averaging) batches. Progressive figures are the weights' own.
     """
 
     name: str = "adam"
@@ -171,6 +174,7 @@ class OptimizerConfig:
     decay_steps: int = 0
     final_rate: float = 0.0
     clip_norm: float = 0.0
+    averaging: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,6 +256,9 @@ class TrainConfig:
         good = optimizer.schedule == "constant" or optimizer.decay_steps > 0
         expected = f"1 or more with schedule={optimizer.schedule}"
         _check(good, "optimizer.decay_steps", expected, optimizer.decay_steps)
+        good = 0 <= optimizer.averaging < 1
+        expected = "0 <= decay < 1"
+        _check(good, "optimizer.averaging", expected, optimizer.averaging)
         positive_integers = {
             "data.batch_size": self.data.batch_size,
             "data.epochs": self.data.epochs,

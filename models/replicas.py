@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,7 @@ class Replicas:
         learners = [_learner(config, schema) for config in configs]
         self.models = [learner.model for learner in learners]
         self.metrics = [learner.metrics for learner in learners]
+        self._optimizers = [learner.optimizer for learner in learners]
         self._steps = TrainSteps(learners, configs[0].train.steps_per_execution)
         # As in `TrainSteps`.
         self._logits = tf.function(
@@ -92,9 +94,21 @@ class Replicas:
                 progress(steps.num_steps)
 
     def logits(self, batches: tf.data.Dataset) -> np.ndarray:
-        """The logits of all rows by every model: float32 (num_models, num_rows)."""
-        parts = [self._logits(batch.features).numpy() for batch in batches]
+        """The logits of all rows by every model: float32 (num_models, num_rows).
+
+        With `optimizer.averaging` they are those of the averages of the weights.
+        """
+        with self.averages():
+            parts = [self._logits(batch.features).numpy() for batch in batches]
         return np.concatenate(parts, axis=1)
+
+    @contextlib.contextmanager
+    def averages(self) -> Iterator[None]:
+        """Inside, the models have the averages of their weights, where there are any."""
+        with contextlib.ExitStack() as stack:
+            for model, optimizer in zip(self.models, self._optimizers, strict=True):
+                stack.enter_context(optimizer.averages_in(model.trainable_variables))
+            yield
 
 
 def with_seed(config: TrainConfig, seed: int) -> TrainConfig:

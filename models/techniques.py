@@ -15,6 +15,7 @@ TECHNIQUES: dict[str, str] = {
     "layer_norm": "model.normalization=layer",
     "signal_preserving": "model.initializer=signal_preserving",
     "large_embeddings": "model.embedding_stddev=0.05",
+    "averaging": "optimizer.averaging=0.98",
 }
 """What a name stands for: values of a configuration with + between them."""
 

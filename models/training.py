@@ -60,7 +60,8 @@ class TrainResult:
     """What a training run leaves.
 
     Attributes:
-        model: the trained model, compiled.
+        model: the trained model, compiled; with `optimizer.averaging` it has the
+            averages of its weights.
         progressive: the figures of the predictions made before learning.
         validation: the figures of the last validation; None without one.
         rows_per_second: of this call, reading included; None if nothing was left.
@@ -239,6 +240,7 @@ class _Run:
                 model=self._model, optimizer=optimizer, state=state
             ),
             "best": tf.train.Checkpoint(model=self._model),
+            "averaged": tf.train.Checkpoint(model=self._model),
         }
         for checkpoint in self._checkpoints.values():
             # A variable, which all workers of a cluster have to make together.
@@ -257,6 +259,7 @@ class _Run:
         config, state = self._config, self._state
         self._manager = self._manager_of("newest", config.train.keep_checkpoints)
         self._best = self._manager_of("best", 1)
+        self._averaged = self._manager_of("averaged", 1)
         counts = state.counts()
         was_finished = bool(state.finished)
         first_row = self._rows_read()
@@ -277,6 +280,7 @@ class _Run:
                 )
             if not was_finished:
                 self._train(request)
+        self._model.optimizer.assign_averages(self._model.trainable_variables)
         self._model.compile(self._model.optimizer)
         counts = self._metrics.counts()
         seconds = time.monotonic() - start
@@ -316,15 +320,29 @@ class _Run:
             if finished and not counts.num_examples:
                 raise ValueError("data: expected rows, received none that parse.")
             state.set(position, counts, finished, self._rows.num_bad_rows)
-            figures = self._validate() if validates else None
+            figures = None
+            if validates:
+                with self._averages():
+                    figures = self._validate()
             if self._history is not None:
                 self._history.report(position, self._rows_read(), counts, figures)
             next_report = position + self._report_steps(position)
             if validates:
                 next_validation = position + config.eval.every_steps
             if saves:
+                if config.optimizer.averaging:
+                    # Before the other: a run that has ended does not come here again.
+                    with self._averages():
+                        self._save(self._averaged)
                 self._save(self._manager)
                 saved = position
+
+    def _averages(self) -> contextlib.AbstractContextManager[None]:
+        """Inside, the model has the averages of its weights, if there are any."""
+        model = self._model
+        if not is_chief():
+            return contextlib.nullcontext()
+        return model.optimizer.averages_in(model.trainable_variables)
 
     def _iterator(self, first: int) -> Iterator[Any]:
         """The batches from a number on, as the steps take them."""
