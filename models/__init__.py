@@ -19,6 +19,7 @@ from .checkpoints import (  # noqa: E402
 from .config import (  # noqa: E402
     DataConfig,
     EvalConfig,
+    LossConfig,
     OptimizerConfig,
     TrainConfig,
     TrainOptions,
@@ -31,6 +32,7 @@ from .evaluation import (  # noqa: E402
     ScoringJob,
     evaluate,
     evaluation_report,
+    load_logit,
     predict,
     write_predictions,
 )
@@ -51,6 +53,7 @@ __all__ = [
     "BinaryMetrics",
     "DataConfig",
     "EvalConfig",
+    "LossConfig",
     "OptimizerConfig",
     "Predictions",
     "Scorer",
@@ -70,6 +73,7 @@ __all__ = [
     "export_model_dir",
     "export_saved_model",
     "load_config",
+    "load_logit",
     "load_metrics",
     "load_model",
     "parameter_table",

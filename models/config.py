@@ -139,6 +139,46 @@ class WideDeepConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """What is minimised besides the log loss.
+
+    Attributes:
+        distillation: the strength with which the model also learns what its teachers
+            predict; 0: not at all.
+        teachers: model_dirs, or versions of exported SavedModels, of the same schema;
+            what they predict is averaged.
+        num_teachers: of a study: how many models of this configuration, without
+            teachers and with other seeds, each replica trains first on the same rows,
+            to be its own teachers. `train` takes `teachers`.
+    """
+
+    distillation: float = 0.0
+    teachers: tuple[str, ...] = ()
+    num_teachers: int = 0
+
+    def validate(self) -> None:
+        """Raises a ValueError that names the first field with an impossible value."""
+        good = math.isfinite(self.distillation) and self.distillation >= 0
+        _check(good, "loss.distillation", "a number of 0 or more", self.distillation)
+        good = isinstance(self.teachers, tuple)
+        good = good and all(isinstance(path, str) for path in self.teachers)
+        _check(good, "loss.teachers", "a tuple of texts", self.teachers)
+        good = self.num_teachers >= 0
+        expected = "an integer of 0 or more"
+        _check(good, "loss.num_teachers", expected, self.num_teachers)
+        good = not (self.teachers and self.num_teachers)
+        _check(good, "loss.num_teachers", "0 with loss.teachers", self.num_teachers)
+        if self.teachers or self.num_teachers:
+            expected = "a number above 0 with teachers"
+            _check(
+                self.distillation > 0, "loss.distillation", expected, self.distillation
+            )
+        else:
+            expected = f"one or more with loss.distillation={self.distillation}"
+            _check(not self.distillation, "loss.teachers", expected, self.teachers)
+
+
+@dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
     """How the weights are updated: FTRL for the wide part, `name` for the rest.
 
@@ -227,6 +267,7 @@ class TrainConfig:
     Attributes:
         data: what is read.
         model: the model's shape.
+        loss: what is minimised besides the log loss.
         optimizer: how the weights are updated.
         train: how the run goes.
         eval: how a model is evaluated.
@@ -234,6 +275,7 @@ class TrainConfig:
 
     data: DataConfig = DataConfig()
     model: WideDeepConfig = WideDeepConfig()
+    loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainOptions = TrainOptions()
     eval: EvalConfig = EvalConfig()
@@ -242,6 +284,7 @@ class TrainConfig:
         """Raises a ValueError that names the first field with an impossible value."""
         data, optimizer, train = self.data, self.optimizer, self.train
         self.model.validate()
+        self.loss.validate()
         _check_choice(optimizer, "optimizer", "name", ("adam", "adagrad"))
         schedules = ("constant", "linear", "cosine")
         _check_choice(optimizer, "optimizer", "schedule", schedules)

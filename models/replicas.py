@@ -14,6 +14,7 @@ import tensorflow as tf
 from smelu_tf.pipelines import Schema, for_replicas
 
 from .config import TrainConfig
+from .distillation import Teachers
 from .losses import Objective
 from .metrics import BinaryMetrics
 from .optimizers import WideDeepOptimizer
@@ -33,6 +34,7 @@ class Replicas:
         configs: one a model; what their `data` sections say is not used but for
             `negative_rate`, and all have the same `steps_per_execution`.
         schema: of the batches.
+        teachers: of each, what it learns from; by default what `loss.teachers` names.
 
     Attributes:
         models: the models.
@@ -48,12 +50,24 @@ class Replicas:
         >>> smelu_tf.prediction_difference(sigmoid(replicas.logits(test_batches)))
     """
 
-    def __init__(self, configs: Sequence[TrainConfig], schema: Schema) -> None:
+    def __init__(
+        self,
+        configs: Sequence[TrainConfig],
+        schema: Schema,
+        teachers: Sequence[Teachers | None] | None = None,
+    ) -> None:
         if not configs:
             raise ValueError("configs: expected one or more, received none.")
         for config in configs:
             config.validate()
-        learners = [_learner(config, schema) for config in configs]
+        if teachers is None:
+            # Those of several models are the same ones.
+            load = functools.cache(functools.partial(Teachers.load, schema=schema))
+            teachers = [load(config.loss.teachers) for config in configs]
+        learners = [
+            _learner(config, schema, own)
+            for config, own in zip(configs, teachers, strict=True)
+        ]
         self.models = [learner.model for learner in learners]
         self.metrics = [learner.metrics for learner in learners]
         self._optimizers = [learner.optimizer for learner in learners]
@@ -123,7 +137,9 @@ def _logits(models: Sequence[WideDeep], features: Any) -> tf.Tensor:
     return tf.stack(logits)
 
 
-def _learner(config: TrainConfig, schema: Schema) -> Learner:
+def _learner(
+    config: TrainConfig, schema: Schema, teachers: Teachers | None
+) -> Learner:
     model = WideDeep(
         schema,
         config.model,
@@ -132,5 +148,5 @@ def _learner(config: TrainConfig, schema: Schema) -> Learner:
     )
     optimizer = WideDeepOptimizer.of(config.optimizer)
     optimizer._create_all_weights(model.trainable_variables)
-    objective = Objective(config.data.negative_rate)
+    objective = Objective.of(config, teachers)
     return Learner(model, optimizer, BinaryMetrics(), objective)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import gc
 import itertools
@@ -24,6 +25,7 @@ from smelu_tf.pipelines.files import replacing
 from smelu_tf.pipelines.in_memory import InMemoryRows
 
 from .config import TrainConfig, flat
+from .distillation import Teachers
 from .replicas import Replicas, with_seed
 from .techniques import with_technique
 
@@ -34,6 +36,7 @@ _SCORED = 16384  # rows scored at once
 _POINTS = 8  # of the curves over training
 _POINT_ROWS = 2048  # rows that they are of
 _TOGETHER = 16  # models in one step: more of them only take longer to build
+_TEACHER_SEEDS = 1_000_000  # from here on
 
 Progress = Callable[[int], None]
 """Called with the number of examples learned so far, over all models."""
@@ -319,7 +322,10 @@ def _train_group(
     """Trains some replicas side by side; returns their logits, as in `CellResult`."""
     config = cell.config(config)
     seeds = group if cell.varies == "init" else [config.train.seed] * len(group)
-    replicas = Replicas([with_seed(config, seed) for seed in seeds], rows.schema)
+    teachers = _Teachers(config, seeds, rows.schema)
+    replicas = Replicas(
+        [with_seed(config, seed) for seed in seeds], rows.schema, teachers.of_replicas
+    )
     size = config.data.batch_size
     middle = len(rows.train) - rows.num_validation
     train = rows.train
@@ -339,16 +345,76 @@ def _train_group(
     batches = train[:middle].batches(size)
     points = _points(rows, size)
     curve = []
-    for first, last in itertools.pairwise([0, *points]):
-        replicas.train(batches.skip(first).take(last - first), told)
-        curve.append(replicas.logits(some))
+    # Teachers too have not seen the validation rows when these are predicted.
+    teachers.train(batches)
+    with teachers.averages():
+        for first, last in itertools.pairwise([0, *points]):
+            replicas.train(batches.skip(first).take(last - first), told)
+            curve.append(replicas.logits(some))
     before = replicas.logits(validation.batches(_SCORED))
-    replicas.train(train[middle:].batches(size), told)
+    batches = train[middle:].batches(size)
+    teachers.train(batches)
+    with teachers.averages():
+        replicas.train(batches, told)
     after = replicas.logits(rows.test.batches(_SCORED))
-    del replicas
+    del replicas, teachers
     tf_keras.backend.clear_session()
     gc.collect()
     return before, after, np.stack(curve)
+
+
+class _Teachers:
+    """The teachers that replicas train for themselves, `loss.num_teachers` each.
+
+    They are of the replicas' configuration, without teachers of their own. No two
+    replicas share one, since that alone would have them agree.
+
+    Args:
+        config: of the replicas.
+        seeds: of their initial weights. The teachers have others.
+        schema: of the rows.
+
+    Attributes:
+        of_replicas: each replica's own; None where `loss.teachers` names them.
+    """
+
+    def __init__(
+        self, config: TrainConfig, seeds: Sequence[int], schema: Schema
+    ) -> None:
+        number = config.loss.num_teachers
+        loss = dataclasses.replace(config.loss, distillation=0.0, num_teachers=0)
+        own = dataclasses.replace(config, loss=loss)
+        count = len(seeds) * number
+        # Replicas' seeds are below; those with equal seeds have equal teachers.
+        configs = [
+            with_seed(own, _TEACHER_SEEDS + seed * number + i)
+            for seed in seeds
+            for i in range(number)
+        ]
+        self._groups = [
+            Replicas(configs[i : i + _TOGETHER], schema)
+            for i in range(0, count, _TOGETHER)
+        ]
+        models = [model for group in self._groups for model in group.models]
+        self.of_replicas = None
+        if number:
+            self.of_replicas = [
+                Teachers.of(models[i : i + number])
+                for i in range(0, count, number)
+            ]
+
+    def train(self, batches: tf.data.Dataset) -> None:
+        """Has them learn all batches, in order."""
+        for group in self._groups:
+            group.train(batches)
+
+    @contextlib.contextmanager
+    def averages(self) -> Iterator[None]:
+        """Inside, they have the averages of their weights, where there are any."""
+        with contextlib.ExitStack() as stack:
+            for group in self._groups:
+                stack.enter_context(group.averages())
+            yield
 
 
 def _points(rows: StudyRows, batch_size: int) -> list[int]:

@@ -16,6 +16,7 @@ TECHNIQUES: dict[str, str] = {
     "signal_preserving": "model.initializer=signal_preserving",
     "large_embeddings": "model.embedding_stddev=0.05",
     "averaging": "optimizer.averaging=0.98",
+    "distillation": "loss.distillation=1+loss.num_teachers=3",
 }
 """What a name stands for: values of a configuration with + between them."""
 
