@@ -176,9 +176,7 @@ def predict(scorer: Scorer, dataset: Iterable[Any]) -> Iterator[Predictions]:
         )
 
 
-def load_logit(
-    path: str | os.PathLike[str], schema: Schema, what: str
-) -> Logit:
+def load_logit(path: str | os.PathLike[str], schema: Schema, what: str) -> Logit:
     """A model made before, as a function of `Batch.features` to logits, float32 (B,).
 
     Args:

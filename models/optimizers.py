@@ -375,10 +375,10 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
 
 
 def _as_steps(
-    shape: tf.TensorShape, next_creator: Callable[..., tf.Variable], **kwargs: Any
+    size: tf.TensorShape, next_creator: Callable[..., tf.Variable], **kwargs: Any
 ) -> tf.Variable:
     """Creates a variable of numbers of steps, 0 at first, in another's place."""
-    initial = functools.partial(tf.zeros, shape, tf.int32)
+    initial = functools.partial(tf.zeros, size, tf.int32)
     return next_creator(**{**kwargs, "initial_value": initial, "dtype": tf.int32})
 
 

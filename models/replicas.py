@@ -118,7 +118,7 @@ class Replicas:
 
     @contextlib.contextmanager
     def averages(self) -> Iterator[None]:
-        """Inside, the models have the averages of their weights, where there are any."""
+        """Inside, the models have their weights' averages, where there are any."""
         with contextlib.ExitStack() as stack:
             for model, optimizer in zip(self.models, self._optimizers, strict=True):
                 stack.enter_context(optimizer.averages_in(model.trainable_variables))
@@ -137,9 +137,7 @@ def _logits(models: Sequence[WideDeep], features: Any) -> tf.Tensor:
     return tf.stack(logits)
 
 
-def _learner(
-    config: TrainConfig, schema: Schema, teachers: Teachers | None
-) -> Learner:
+def _learner(config: TrainConfig, schema: Schema, teachers: Teachers | None) -> Learner:
     model = WideDeep(
         schema,
         config.model,

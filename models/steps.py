@@ -67,9 +67,7 @@ class Learner:
             num_rows: int32 scalar: the rows of the whole batch.
         """
         with tf.GradientTape() as tape:
-            loss, logit = self.objective(
-                self.model, batch, self.optimizer.iterations
-            )
+            loss, logit = self.objective(self.model, batch, self.optimizer.iterations)
             total = tf.reduce_sum(batch.weight * loss)
             mean = total / tf.cast(tf.maximum(num_rows, 1), loss.dtype)
         variables = self.model.trainable_variables

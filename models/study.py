@@ -399,8 +399,7 @@ class _Teachers:
         self.of_replicas = None
         if number:
             self.of_replicas = [
-                Teachers.of(models[i : i + number])
-                for i in range(0, count, number)
+                Teachers.of(models[i : i + number]) for i in range(0, count, number)
             ]
 
     def train(self, batches: tf.data.Dataset) -> None:

@@ -174,7 +174,9 @@ def train(
             if warm_start and not has_checkpoint(model_dir):
                 start_warm(model, warm_start)
             teachers = Teachers.load(config.loss.teachers, schema)
-            served = load_logit(compare_to, schema, "compare_to") if compare_to else None
+            served = None
+            if compare_to:
+                served = load_logit(compare_to, schema, "compare_to")
             learner = _learner(config, model, teachers, served)
             run = _Run(
                 config, learner, served, state, model_dir, rows, held_out, data_service
@@ -476,9 +478,7 @@ class _Run:
                     self._config.eval.batch_size,
                     transform=scorer.transform,
                 )
-            figures = evaluate(
-                scorer, self._held_out_batches, compare_to=self._served
-            )
+            figures = evaluate(scorer, self._held_out_batches, compare_to=self._served)
         self._validated = figures
         name = self._config.eval.best_metric
         value = figures[name]

@@ -191,7 +191,7 @@ class MaxPredictionDifference:
         self._max = flags.DEFINE_float(
             "max_prediction_difference",
             None,
-            "The prediction difference from --compare_to, relative (0.05 is 5 %), above "
+            "The prediction difference from --compare_to, relative (0.05: 5 %), above "
             "which the exit code is 1. All files are written nevertheless.",
             lower_bound=0.0,
         )

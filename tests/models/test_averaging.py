@@ -1,7 +1,7 @@
 """models/averaging.py and the optimizer's averages, against averages of all weights."""
 
 import dataclasses
-import itertools
+import json
 import subprocess
 import sys
 
@@ -15,7 +15,6 @@ from smelu_tf.models import (
     BinaryMetrics,
     EvalConfig,
     OptimizerConfig,
-    Scorer,
     ScoringJob,
     TrainConfig,
     TrainOptions,
@@ -213,9 +212,7 @@ def test_replicas_predict_with_averages_and_train_on_without():
         weights = [model.get_weights() for model in replicas.models]
         for a, b in zip(*weights, strict=True):
             np.testing.assert_array_equal(a, b)
-    np.testing.assert_array_equal(
-        first.logits(rows(64, 1)), second.logits(rows(64, 1))
-    )
+    np.testing.assert_array_equal(first.logits(rows(64, 1)), second.logits(rows(64, 1)))
 
 
 CONFIG = TrainConfig(
@@ -261,7 +258,7 @@ def test_the_best_checkpoint_is_of_averages(trained, criteo_dir):
     lines = (model_dir / "progress.jsonl").read_text().splitlines()
     losses = [
         line["validation"]["log_loss"]
-        for line in map(__import__("json").loads, lines)
+        for line in map(json.loads, lines)
         if "validation" in line
     ]
     job = ScoringJob.open(model_dir, criteo_dir / "day_3.tsv", checkpoint="best")
@@ -273,9 +270,7 @@ def test_a_run_that_ended_returns_the_averages_again(trained, criteo_dir):
     result, model_dir = trained
     files, later = criteo_dir / "day_[0-2].tsv", criteo_dir / "day_3.tsv"
     again = train(CONFIG, files, model_dir, validation_files=later)
-    for a, b in zip(
-        again.model.get_weights(), result.model.get_weights(), strict=True
-    ):
+    for a, b in zip(again.model.get_weights(), result.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -290,17 +285,13 @@ def test_a_run_that_was_stopped_ends_with_the_same_averages(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(
-            CONFIG, files, tmp_path / "m", validation_files=later, progress=stop
-        )
+        train(CONFIG, files, tmp_path / "m", validation_files=later, progress=stop)
     assert (tmp_path / "m" / "checkpoints" / "averaged").exists()
     # Half-way the averages are loaded, too.
     job = ScoringJob.open(tmp_path / "m", later)
     assert next(iter(predict(job.scorer, job.batches))).probability.shape == (3000,)
     again = train(CONFIG, files, tmp_path / "m", validation_files=later)
-    for a, b in zip(
-        again.model.get_weights(), result.model.get_weights(), strict=True
-    ):
+    for a, b in zip(again.model.get_weights(), result.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

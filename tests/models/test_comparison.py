@@ -173,9 +173,7 @@ def test_a_model_does_not_differ_from_itself(served, criteo_dir):
         assert figures[NAMES[0]] < 1e-6
         report = evaluation_report(job.scorer, job.batches, compare_to=other)
         assert report[NAMES[0]] == figures[NAMES[0]]
-    exported = ScoringJob.open(
-        served.parent / "export" / "1", criteo_dir / "day_3.tsv"
-    )
+    exported = ScoringJob.open(served.parent / "export" / "1", criteo_dir / "day_3.tsv")
     figures = evaluate(exported.scorer, exported.batches, compare_to=other)
     assert figures[NAMES[0]] < 1e-6
 
@@ -199,13 +197,9 @@ def test_with_averages_the_validation_is_theirs(served, criteo_dir, tmp_path):
 
 def test_another_schema_is_refused_with_what_to_do(served, criteo_dir, tmp_path):
     with pytest.raises(ValueError, match=r"compare_to: expected .* data\.schema="):
-        train(
-            OTHER, criteo_dir / "day_[3-5].tsv", tmp_path / "m", compare_to=served
-        )
+        train(OTHER, criteo_dir / "day_[3-5].tsv", tmp_path / "m", compare_to=served)
     config = dataclasses.replace(
         OTHER, data=DataConfig(schema=str(served / "schema.json"))
     )
-    result = train(
-        config, criteo_dir / "day_3.tsv", tmp_path / "m", compare_to=served
-    )
+    result = train(config, criteo_dir / "day_3.tsv", tmp_path / "m", compare_to=served)
     assert 0 < result.window[NAMES[0]] < 2

@@ -10,7 +10,6 @@ from smelu_tf.models import (
     DataConfig,
     LossConfig,
     OptimizerConfig,
-    Scorer,
     ScoringJob,
     TrainConfig,
     TrainOptions,
@@ -54,9 +53,7 @@ def _ref_cross_entropy(target, logit):
 def test_the_loss_is_the_sum_of_two_cross_entropies(rate):
     batch = rows(16)
     fixed = [np.linspace(-2, 1, 16), np.linspace(0, -3, 16)]
-    teachers = Teachers(
-        tuple(lambda _, z=z: tf.constant(z, tf.float32) for z in fixed)
-    )
+    teachers = Teachers(tuple(lambda _, z=z: tf.constant(z, tf.float32) for z in fixed))
     model = WideDeep(SCHEMA, SHAPE)
     config = TrainConfig(
         data=DataConfig(negative_rate=rate),
@@ -99,9 +96,7 @@ def test_a_strong_teacher_is_what_is_learned():
         optimizer=OptimizerConfig(learning_rate=0.02),
     )
     plain = dataclasses.replace(config, loss=LossConfig())
-    replicas = Replicas(
-        [config, plain], SCHEMA, [Teachers.of([teacher]), None]
-    )
+    replicas = Replicas([config, plain], SCHEMA, [Teachers.of([teacher]), None])
     replicas.train(batches(6400))
     (batch,) = batches(32, 1)
     target = teacher(batch.features)[:, 0].numpy()
@@ -152,9 +147,11 @@ def test_a_model_learns_from_model_dirs_and_saved_models_alike(
     ]
     assert max(distances[:2]) < 0.8 * distances[2]
     # A student is a model like any other: no weight of a teacher is in it.
-    names = [name for name, _ in tf.train.list_variables(str(tmp_path / "a/checkpoints"))]
-    plain = [n for n, _ in tf.train.list_variables(str(tmp_path / "alone/checkpoints"))]
-    assert names == plain
+    names = [
+        tf.train.list_variables(str(tmp_path / name / "checkpoints"))
+        for name in ("a", "alone")
+    ]
+    assert names[0] == names[1]
     assert len(load_model(tmp_path / "a").get_weights()) == len(
         load_model(teacher).get_weights()
     )

@@ -53,8 +53,9 @@ def test_the_difference_is_shown_and_a_model_above_the_bound_fails_but_stays(wor
     metrics = json.loads((work / "demo/next/metrics.json").read_text())
     found = metrics["validation"]["prediction_difference"]
     assert 0 < found == figures["validation_prediction_difference"] < 1.9
-    assert figures["prediction_difference"] == (
-        metrics["progressive"]["prediction_difference"]
+    assert (
+        figures["prediction_difference"]
+        == (metrics["progressive"]["prediction_difference"])
     )
     # Of a run that has ended the figures are judged as well.
     code, out, err = run(
@@ -79,7 +80,7 @@ def test_without_a_validation_the_last_window_counts(work):
     assert code == 1
     metrics = json.loads((work / "demo/windowed/metrics.json").read_text())
     found = metrics["window"]["prediction_difference"]
-    assert f"window: expected a prediction difference of at most 0.0001" in err
+    assert "window: expected a prediction difference of at most 0.0001" in err
     assert f"received {found:.4g}. The model is kept." in err
     assert "validation" not in metrics
 
