@@ -195,6 +195,7 @@ def test_a_model_s_averages_are_those_of_its_weights_after_each_batch():
         np.testing.assert_allclose(got, _ref_average(values, 0.9), rtol=2e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_replicas_predict_with_averages_and_train_on_without():
     averaged = TrainConfig(model=SHAPE, optimizer=OptimizerConfig(averaging=0.9))
     plain = TrainConfig(model=SHAPE)
@@ -230,6 +231,7 @@ def trained(criteo_dir, tmp_path_factory):
     return train(CONFIG, files, model_dir, validation_files=later), model_dir
 
 
+@pytest.mark.slow
 def test_what_is_loaded_evaluated_and_exported_is_the_average(
     trained, criteo_dir, tmp_path
 ):
@@ -266,6 +268,7 @@ def test_the_best_checkpoint_is_of_averages(trained, criteo_dir):
     assert figures["log_loss"] == pytest.approx(min(losses), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_returns_the_averages_again(trained, criteo_dir):
     result, model_dir = trained
     files, later = criteo_dir / "day_[0-2].tsv", criteo_dir / "day_3.tsv"

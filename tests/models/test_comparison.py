@@ -178,6 +178,7 @@ def test_a_model_does_not_differ_from_itself(served, criteo_dir):
     assert figures[NAMES[0]] < 1e-6
 
 
+@pytest.mark.slow
 def test_with_averages_the_validation_is_theirs(served, criteo_dir, tmp_path):
     config = dataclasses.replace(OTHER, optimizer=OptimizerConfig(averaging=0.95))
     result = train(

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from smelu_tf.models import DataConfig, LossConfig, TrainConfig, WideDeepConfig
 from smelu_tf.models.distillation import Teachers
@@ -21,6 +22,7 @@ STUDY = Study(
 )
 
 
+@pytest.mark.slow
 def test_each_replica_learns_from_teachers_of_its_own(criteo_dir, tmp_path):
     rows = StudyRows.read(
         str(criteo_dir / "day_0.tsv"), str(criteo_dir / "day_1.tsv"), CONFIG

@@ -73,6 +73,7 @@ def test_the_difference_is_shown_and_a_model_above_the_bound_fails_but_stays(wor
     assert code == 0, err
 
 
+@pytest.mark.slow
 def test_without_a_validation_the_last_window_counts(work):
     arguments = [*OTHER, "--model_dir=demo/windowed", "--config.eval.window_rows=500"]
     bound = "--max_prediction_difference=0.0001"
@@ -85,7 +86,8 @@ def test_without_a_validation_the_last_window_counts(work):
     assert "validation" not in metrics
 
 
-def test_evaluate_takes_the_same_flags(work):
+@pytest.mark.slow
+def test_evaluate_takes_the_same_flags(work, tmp_path):
     arguments = ["--compare_to=demo/model", "--data=demo/data/day_6.tsv", "--json"]
     code, out, err = run("evaluate.py", *arguments, cwd=work)
     assert code == 0, err
@@ -110,6 +112,7 @@ def test_a_bound_without_a_model_is_refused(work, name):
     assert "--max_prediction_difference: expected --compare_to with it" in err
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_without_a_comparison_has_no_difference(work):
     code, _, err = run(
         "train.py",
@@ -123,6 +126,7 @@ def test_a_run_that_ended_without_a_comparison_has_no_difference(work):
     assert "this run had ended without --compare_to" in err
 
 
+@pytest.mark.slow
 def test_what_is_no_model_is_refused_before_anything_is_written(work):
     code, _, err = run(
         "train.py",
