@@ -305,9 +305,9 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         updated = rule(grad, *rows)
         if self.averaging:
             slots = self._average_slots(var)
-            averaged = (tf.gather(slot, indices) for slot in slots)
+            average, since = (tf.gather(slot, indices) for slot in slots)
             targets += slots
-            updated += self._averaged(*averaged, rows[0], updated[0])
+            updated += self._averaged(average, since, rows[0], updated[0])
         return tf.group(
             *(
                 tf.raw_ops.ResourceScatterUpdate(

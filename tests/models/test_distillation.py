@@ -1,6 +1,8 @@
 """models/distillation.py and losses.py: what teachers predict, learned besides."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -203,3 +205,48 @@ def test_a_training_does_not_train_its_own_teachers(criteo_dir, tmp_path):
     config = with_technique(CONFIG, "distillation")
     with pytest.raises(ValueError, match="only a study trains teachers itself"):
         train(config, criteo_dir / "day_0.tsv", tmp_path / "model")
+
+
+MIRRORED = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+from smelu_tf.models import TrainConfig, load_model, train
+
+config, data, folder, teacher = sys.argv[1:]
+results = [
+    train(TrainConfig.load(config), data, f"{folder}/{name}", strategy=name,
+          compare_to=teacher)
+    for name in ("one_device", "mirrored")
+]
+for a, b in zip(*(r.model.get_weights() for r in results), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+one, two = ([v for v in r.progressive.values()] for r in results)
+assert "prediction_difference" in results[0].progressive
+np.testing.assert_allclose(one, two, rtol=1e-4)
+print("same")
+"""
+
+
+@pytest.mark.slow
+def test_two_replicas_learn_and_compare_as_one_does(teacher, criteo_dir, tmp_path):
+    exported = teacher.parent / "export" / "1"
+    config = student_of(teacher, exported)
+    (tmp_path / "config.json").write_text(config.to_json())
+    arguments = [
+        tmp_path / "config.json",
+        criteo_dir / "day_[0-2].tsv",
+        tmp_path,
+        teacher,
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", MIRRORED, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.stdout.strip() == "same", done.stderr[-2000:]

@@ -87,7 +87,9 @@ def test_without_a_validation_the_last_window_counts(work):
 
 
 @pytest.mark.slow
-def test_evaluate_takes_the_same_flags(work, tmp_path):
+def test_evaluate_takes_the_same_flags(work):
+    code, _, err = run("train.py", *OTHER, "--model_dir=demo/other", cwd=work)
+    assert code == 0, err
     arguments = ["--compare_to=demo/model", "--data=demo/data/day_6.tsv", "--json"]
     code, out, err = run("evaluate.py", *arguments, cwd=work)
     assert code == 0, err
@@ -95,12 +97,12 @@ def test_evaluate_takes_the_same_flags(work, tmp_path):
     code, out, err = run(
         "evaluate.py",
         *arguments,
-        "--model=demo/next",
+        "--model=demo/other",
         "--max_prediction_difference=0.0001",
         cwd=work,
     )
     assert code == 1, err
-    metrics = json.loads((work / "demo/next/metrics.json").read_text())
+    metrics = json.loads((work / "demo/other/metrics.json").read_text())
     assert metrics["evaluation"]["prediction_difference"] > 0.0001
     assert "evaluate.py: evaluation: expected a prediction difference" in err
 
