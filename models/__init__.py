@@ -32,6 +32,7 @@ from .evaluation import (  # noqa: E402
     ScoringJob,
     evaluate,
     evaluation_report,
+    load_logit,
     predict,
     write_predictions,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "export_model_dir",
     "export_saved_model",
     "load_config",
+    "load_logit",
     "load_metrics",
     "load_model",
     "parameter_table",

@@ -21,8 +21,16 @@ from smelu_tf.pipelines.files import reading, replacing, writing
 from .config import TrainConfig, flat
 from .wide_deep import WideDeep
 
-FOLDERS = {"newest": "checkpoints", "best": "checkpoints/best"}
-"""Where in a model_dir checkpoints are."""
+FOLDERS = {
+    "newest": "checkpoints",
+    "best": "checkpoints/best",
+    "averaged": "checkpoints/averaged",
+}
+"""Where in a model_dir checkpoints are.
+
+The newest one is what a training goes on from. Where weights are averaged, the newest
+averages are another one, which is what is served.
+"""
 
 
 def open_model_dir(model_dir: Path, config: TrainConfig, schema: Schema) -> bool:
@@ -119,7 +127,8 @@ def restore(
     Args:
         checkpoint: the objects.
         model_dir: where.
-        which: `newest`, or `best`: of the validations so far.
+        which: `newest`, `best`: of the validations so far, or `averaged`: the newest
+            averages of the weights.
 
     Raises:
         ValueError: it cannot be read, or belongs to another model.
@@ -179,6 +188,8 @@ def load_model(
 ) -> WideDeep:
     """The model of a model_dir with the weights of a checkpoint.
 
+    With `optimizer.averaging` they are the averages of the weights.
+
     Args:
         model_dir: where.
         checkpoint: `newest`, or `best`: of the validations.
@@ -190,7 +201,10 @@ def load_model(
     config = load_config(model_dir)
     schema = Schema.load(model_dir / "schema.json")
     model = WideDeep(schema, config.model, config.train.seed)
-    if not restore(tf.train.Checkpoint(model=model), model_dir, checkpoint):
+    which = checkpoint
+    if checkpoint == "newest" and config.optimizer.averaging:
+        which = "averaged"
+    if not restore(tf.train.Checkpoint(model=model), model_dir, which):
         reason = (
             "nothing has been validated"
             if checkpoint == "best"

@@ -162,23 +162,47 @@ class LossConfig:
         burn_in_steps: batches before it does.
         anti_distillation: the strength with which the towers' logits are kept from
             being correlated over a batch; 0: not at all.
+        distillation: the strength with which the model also learns what its teachers
+            predict; 0: not at all.
+        teachers: model_dirs, or versions of exported SavedModels, of the same schema;
+            what they predict is averaged.
+        num_teachers: of a study: how many models of this configuration, without
+            teachers and with other seeds, each replica trains first on the same rows,
+            to be its own teachers. `train` takes `teachers`.
     """
 
     codistillation: float = 0.0
     burn_in_steps: int = 0
     anti_distillation: float = 0.0
+    distillation: float = 0.0
+    teachers: tuple[str, ...] = ()
+    num_teachers: int = 0
 
     def validate(self, model: WideDeepConfig) -> None:
         """Raises a ValueError that names the first field with an impossible value."""
-        for name in ("codistillation", "anti_distillation"):
+        for name in ("codistillation", "anti_distillation", "distillation"):
             strength = getattr(self, name)
             good = math.isfinite(strength) and strength >= 0
             _check(good, f"loss.{name}", "a number of 0 or more", strength)
-            good = strength == 0 or model.towers > 1
-            _check(good, f"loss.{name}", "0 with model.towers=1", strength)
-        good = self.burn_in_steps >= 0
-        expected = "an integer of 0 or more"
-        _check(good, "loss.burn_in_steps", expected, self.burn_in_steps)
+        for name in ("codistillation", "anti_distillation"):
+            good = getattr(self, name) == 0 or model.towers > 1
+            _check(good, f"loss.{name}", "0 with model.towers=1", getattr(self, name))
+        for name in ("burn_in_steps", "num_teachers"):
+            value = getattr(self, name)
+            _check(value >= 0, f"loss.{name}", "an integer of 0 or more", value)
+        good = isinstance(self.teachers, tuple)
+        good = good and all(isinstance(path, str) for path in self.teachers)
+        _check(good, "loss.teachers", "a tuple of texts", self.teachers)
+        good = not (self.teachers and self.num_teachers)
+        _check(good, "loss.num_teachers", "0 with loss.teachers", self.num_teachers)
+        if self.teachers or self.num_teachers:
+            expected = "a number above 0 with teachers"
+            _check(
+                self.distillation > 0, "loss.distillation", expected, self.distillation
+            )
+        else:
+            expected = f"one or more with loss.distillation={self.distillation}"
+            _check(not self.distillation, "loss.teachers", expected, self.teachers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,6 +224,9 @@ class OptimizerConfig:
         final_rate: the part of the rate that is left at its end.
         clip_norm: the norm that the gradients of everything but the wide part are
             scaled down to where theirs, over all of them, is larger; 0: never.
+        averaging: the decay, a batch, of a moving average of all weights, which then is
+            what is validated, evaluated and exported; 0: there is none. It spans about
+            1 / (1 - averaging) batches. Progressive figures are the weights' own.
     """
 
     name: str = "adam"
@@ -214,6 +241,7 @@ class OptimizerConfig:
     decay_steps: int = 0
     final_rate: float = 0.0
     clip_norm: float = 0.0
+    averaging: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -266,7 +294,7 @@ class TrainConfig:
     Attributes:
         data: what is read.
         model: the model's shape.
-        loss: what is minimised.
+        loss: what is minimised besides the log loss.
         optimizer: how the weights are updated.
         train: how the run goes.
         eval: how a model is evaluated.
@@ -298,6 +326,9 @@ class TrainConfig:
         good = optimizer.schedule == "constant" or optimizer.decay_steps > 0
         expected = f"1 or more with schedule={optimizer.schedule}"
         _check(good, "optimizer.decay_steps", expected, optimizer.decay_steps)
+        good = 0 <= optimizer.averaging < 1
+        expected = "0 <= decay < 1"
+        _check(good, "optimizer.averaging", expected, optimizer.averaging)
         positive_integers = {
             "data.batch_size": self.data.batch_size,
             "data.epochs": self.data.epochs,

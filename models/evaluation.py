@@ -16,6 +16,7 @@ from smelu_tf.pipelines import Blocks, RowFiles, Schema, Transform, open_rows
 from smelu_tf.pipelines.files import reading, replacing
 
 from .checkpoints import load_model
+from .comparison import Comparison, Logit
 from .metrics import BinaryCounts, BinaryMetrics, Figures, probability
 from .reliability import calibration_error, reliability
 from .slices import Slices
@@ -175,8 +176,51 @@ def predict(scorer: Scorer, dataset: Iterable[Any]) -> Iterator[Predictions]:
         )
 
 
+def load_logit(path: str | os.PathLike[str], schema: Schema, what: str) -> Logit:
+    """A model made before, as a function of `Batch.features` to logits, float32 (B,).
+
+    Args:
+        path: a model_dir (its newest checkpoint is taken), or an exported SavedModel.
+        schema: of the batches.
+        what: whose argument the path is, for messages.
+
+    Raises:
+        ValueError: there is no such model, its schema is another one, or a SavedModel
+            of a version of this package that exported no function of features.
+    """
+    path = Path(path)
+    with_schema = path / "assets.extra" if _is_saved_model(path) else path
+    if not (with_schema / "schema.json").exists():
+        raise ValueError(
+            f"{what}: expected a model_dir or a SavedModel of smelu-tf, received "
+            f"{path}, which has no {(with_schema / 'schema.json').relative_to(path)}."
+        )
+    difference = schema.difference(Schema.load(with_schema / "schema.json"))
+    if difference:
+        raise ValueError(
+            f"{what}: expected a model of these rows' schema, received {path}, whose "
+            f"schema differs in {difference}. With data.schema={with_schema}/"
+            "schema.json rows are read by that one, its vocabularies included."
+        )
+    if not _is_saved_model(path):
+        model = load_model(path)
+        return lambda features: tf.reshape(model(features, training=False), [-1])
+    with reading(path, "a SavedModel"):
+        loaded = tf.saved_model.load(str(path))
+    if not hasattr(loaded, "score_features"):
+        raise ValueError(
+            f"{what}: expected a SavedModel that scores features, received {path}, "
+            "exported by an earlier version; export its model_dir again."
+        )
+    # It has to keep the loaded object, which owns the variables.
+    return lambda features: loaded.score_features(dict(features))
+
+
 def evaluate(
-    scorer: Scorer, dataset: Iterable[Any], progress: Progress | None = None
+    scorer: Scorer,
+    dataset: Iterable[Any],
+    progress: Progress | None = None,
+    compare_to: Logit | None = None,
 ) -> Figures:
     """The figures of a model on a dataset of batches; see `BinaryMetrics`.
 
@@ -186,11 +230,15 @@ def evaluate(
         scorer: the model.
         dataset: `Batch`es whose features went through the scorer's transform.
         progress: see `Progress`.
+        compare_to: another model, as `load_logit` gives it, from which the prediction
+            difference is taken as well; see `comparison.DifferenceCounts`.
 
     Raises:
         ValueError: the dataset has no rows.
     """
-    return _count(scorer, dataset, progress).figures()
+    comparison = None if compare_to is None else Comparison(compare_to)
+    figures = _count(scorer, dataset, progress, None, comparison).figures()
+    return figures | _differences(comparison)
 
 
 def evaluation_report(
@@ -198,6 +246,7 @@ def evaluation_report(
     dataset: Iterable[Any],
     progress: Progress | None = None,
     slices: Iterable[str] = (),
+    compare_to: Logit | None = None,
 ) -> dict[str, Any]:
     """All that is to be said of a model on a dataset, ready for JSON.
 
@@ -206,6 +255,7 @@ def evaluation_report(
         dataset: as in `evaluate`.
         progress: see `Progress`.
         slices: names of columns by whose values the figures are split; see `Slices`.
+        compare_to: as in `evaluate`.
 
     Returns:
         The figures of `evaluate`, and with them `calibration_error`; `reliability`, a
@@ -223,10 +273,12 @@ def evaluation_report(
     """
     slices = tuple(slices)
     sliced = Slices(scorer.schema, slices) if slices else None
-    counts = _count(scorer, dataset, progress, sliced)
+    comparison = None if compare_to is None else Comparison(compare_to)
+    counts = _count(scorer, dataset, progress, sliced, comparison)
     bins = reliability(counts)
     report: dict[str, Any] = {
         **counts.figures(),
+        **_differences(comparison),
         "calibration_error": calibration_error(bins),
         "reliability": [dataclasses.asdict(row) for row in bins],
     }
@@ -238,8 +290,9 @@ def _count(
     dataset: Iterable[Any],
     progress: Progress | None,
     slices: Slices | None = None,
+    comparison: Comparison | None = None,
 ) -> BinaryCounts:
-    """Counts all rows of a dataset, in slices too if wanted."""
+    """Counts all rows of a dataset, in slices too and differences if wanted."""
     metrics = BinaryMetrics()
     for batch in dataset:
         logit = scorer.logit(batch.features)
@@ -247,12 +300,19 @@ def _count(
         if slices is not None:
             features = scorer.features(batch.features)
             slices.update(features, batch.label, logit, batch.weight)
+        if comparison is not None:
+            features = scorer.features(batch.features)
+            comparison.update(features, logit, batch.weight)
         if progress is not None:
             progress(int(metrics.num_examples), float(metrics.log_loss))
     counts = metrics.counts()
     if not counts.num_examples:
         raise ValueError("data: expected rows, received none.")
     return counts
+
+
+def _differences(comparison: Comparison | None) -> Figures:
+    return {} if comparison is None else comparison.differences.counts().figures()
 
 
 def write_predictions(

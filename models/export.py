@@ -70,6 +70,21 @@ class ServingModule(tf.Module):
         def transform_lines(lines: tf.Tensor) -> dict[str, tf.Tensor]:
             return transform(parse_unlabelled(lines, schema))
 
+        features = {
+            "numeric": tf.TensorSpec([None, 2 * len(schema.numeric)], tf.float32),
+            "ids": tf.TensorSpec([None, len(schema.id_columns)], tf.int32),
+            **{
+                column.name: tf.TensorSpec([None, column.max_values], tf.int32)
+                for column in schema.multivalued
+            },
+        }
+
+        @tf.function(input_signature=[features])
+        def score_features(features: RawColumns) -> tf.Tensor:
+            return tf.reshape(model(features, training=False), [-1])
+
+        # Loaded: logits of a batch's features, to train or to compare with.
+        self.score_features = score_features
         # Loaded: `loaded.transform_lines(lines)` shows the features behind a score.
         self.transform_lines = transform_lines
         self.signature_functions = {

@@ -12,14 +12,24 @@ import tensorflow as tf
 
 from smelu_tf.pipelines.files import replacing, writing
 
+from .comparison import DifferenceCounts
 from .metrics import BinaryCounts, SlidingWindow
 
 Figures = Mapping[str, Any]
-Progress = Callable[[int, float, float], None]
+Progress = Callable[..., None]
 """Called now and then with the rows read so far, and the log loss and normalised
-entropy over them."""
+entropy over them; in a run that is compared with a model, with the prediction
+difference besides."""
 
-_SHOWN = ("log_loss", "normalized_entropy", "auc", "pr_auc", "calibration")
+_SHOWN = (
+    "log_loss",
+    "normalized_entropy",
+    "auc",
+    "pr_auc",
+    "calibration",
+    "prediction_difference",
+    "absolute_prediction_difference",
+)
 _SCALAR = tf.compat.v1.SummaryMetadata(
     plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
 )
@@ -39,6 +49,11 @@ class History:
         first_step: of a run that goes on.
         start: the counts at that step.
         progress: see `Progress`.
+        differences: the differences counted at that step; None in a run that is not
+            compared with a model.
+
+    Attributes:
+        window: the figures of the latest window; None before the first report.
 
     Raises:
         OSError: no space, or no right to write.
@@ -51,9 +66,12 @@ class History:
         first_step: int = 0,
         start: BinaryCounts | None = None,
         progress: Progress | None = None,
+        differences: DifferenceCounts | None = None,
     ) -> None:
         self._path = model_dir / "progress.jsonl"
         self._window = SlidingWindow(window_rows, start)
+        self._differences = SlidingWindow(window_rows, differences)
+        self.window: Figures | None = None
         self._progress = progress
         self._start = time.monotonic()
         self._keep(first_step)
@@ -70,6 +88,7 @@ class History:
         rows_read: int,
         counts: BinaryCounts,
         validation: Figures | None = None,
+        differences: DifferenceCounts | None = None,
     ) -> None:
         """Writes the figures of a step, and shows them.
 
@@ -78,11 +97,16 @@ class History:
             rows_read: how many rows.
             counts: of all predictions so far.
             validation: the figures of a validation at this step.
+            differences: of all predictions so far from another model's.
         """
         figures = counts.figures()
+        self.window = self._window.update(counts)
+        if differences is not None:
+            figures |= differences.figures()
+            self.window |= self._differences.update(differences)
         sections: dict[str, Figures] = {
             "progressive": figures,
-            "window": self._window.update(counts),
+            "window": self.window,
         }
         if validation is not None:
             sections["validation"] = validation
@@ -97,7 +121,7 @@ class History:
         with self._events.as_default(step=step):
             for section, values in sections.items():
                 for name in _SHOWN:
-                    if values[name] is not None:
+                    if values.get(name) is not None:
                         # `tf.summary.scalar` needs the package tensorboard.
                         tf.summary.write(
                             f"{section}/{name}",
@@ -105,12 +129,13 @@ class History:
                             metadata=_SCALAR,
                         )
         if self._progress is not None:
-            loss, entropy = figures["log_loss"], figures["normalized_entropy"]
+            names = ["log_loss", "normalized_entropy"]
+            if differences is not None:
+                names.append("prediction_difference")
+            shown = (figures[name] for name in names)
             undetermined = float("nan")
             self._progress(
-                rows_read,
-                undetermined if loss is None else loss,
-                undetermined if entropy is None else entropy,
+                rows_read, *(undetermined if v is None else v for v in shown)
             )
 
     def _keep(self, first_step: int) -> None:

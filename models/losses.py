@@ -12,7 +12,8 @@ from smelu_tf.pipelines import Batch
 
 from .anti_distillation import AntiDistillation
 from .codistillation import Codistillation
-from .config import LossConfig, TrainConfig
+from .config import TrainConfig
+from .distillation import Distillation, Teachers
 from .wide_deep import WideDeep
 
 
@@ -58,9 +59,14 @@ class Objective:
     terms: tuple[Term, ...] = ()
 
     @classmethod
-    def of(cls, config: TrainConfig) -> Objective:
-        """The objective that a configuration describes."""
-        return cls(config.data.negative_rate, _terms(config.loss))
+    def of(cls, config: TrainConfig, teachers: Teachers | None = None) -> Objective:
+        """The objective that a configuration describes.
+
+        Args:
+            config: the configuration.
+            teachers: the models that it learns from, if any.
+        """
+        return cls(config.data.negative_rate, _terms(config, teachers))
 
     def __call__(
         self, model: WideDeep, batch: Batch, step: tf.Tensor | int = 0
@@ -83,10 +89,13 @@ class Objective:
         return losses[0] if len(losses) == 1 else tf.add_n(losses), logit
 
 
-def _terms(loss: LossConfig) -> tuple[Term, ...]:
+def _terms(config: TrainConfig, teachers: Teachers | None) -> tuple[Term, ...]:
+    loss, rate = config.loss, config.data.negative_rate
     terms: list[Term] = []
     if loss.codistillation:
         terms.append(Codistillation(loss.codistillation, loss.burn_in_steps))
     if loss.anti_distillation:
         terms.append(AntiDistillation(loss.anti_distillation))
+    if loss.distillation and teachers is not None:
+        terms.append(Distillation(loss.distillation, teachers, rate))
     return tuple(terms)

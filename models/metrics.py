@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import deque
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -105,6 +105,20 @@ class BinaryCounts:
         return {**finite, "num_examples": self.num_examples}
 
 
+class Counts(Protocol):
+    """What figures of rows are taken from, as `BinaryCounts` is: it subtracts."""
+
+    def __sub__(self, other: Any) -> Any:
+        """The counts of the rows that the other ones are not of."""
+
+    @property
+    def num_examples(self) -> int:
+        """How many examples have been counted."""
+
+    def figures(self) -> Figures:
+        """The figures by name."""
+
+
 class SlidingWindow:
     """The figures of the latest rows, from counts that only grow.
 
@@ -115,7 +129,7 @@ class SlidingWindow:
     Args:
         num_rows: of the window, 1 or more.
         start: the counts that were there at the start, which no window looks beyond;
-            by default none.
+            by default `BinaryCounts` of no rows.
 
     Raises:
         ValueError: `num_rows` is less than 1.
@@ -127,13 +141,13 @@ class SlidingWindow:
         ...     figures = window.update(metrics.counts())
     """
 
-    def __init__(self, num_rows: int, start: BinaryCounts | None = None) -> None:
+    def __init__(self, num_rows: int, start: Counts | None = None) -> None:
         if num_rows < 1:
             raise ValueError(f"num_rows: expected 1 or more, received {num_rows}.")
         self._num_rows = num_rows
-        self._snapshots = deque([start or BinaryCounts.zero()])
+        self._snapshots: deque[Counts] = deque([start or BinaryCounts.zero()])
 
-    def update(self, counts: BinaryCounts) -> Figures:
+    def update(self, counts: Counts) -> Figures:
         """The figures of the latest rows.
 
         Args:
@@ -143,7 +157,7 @@ class SlidingWindow:
         first = counts.num_examples - self._num_rows
         while len(snapshots) > 1 and snapshots[1].num_examples <= first:
             snapshots.popleft()
-        figures = (counts - snapshots[0]).figures()
+        figures: Figures = (counts - snapshots[0]).figures()
         spacing = self._num_rows / _NUM_SNAPSHOTS
         if counts.num_examples - snapshots[-1].num_examples >= spacing:
             snapshots.append(counts)

@@ -8,14 +8,16 @@ as they are.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
+from .averaging import moved_average
 from .config import OptimizerConfig
 from .schedules import WarmupDecay
 
@@ -30,6 +32,11 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
     Adam is lazy: the moments of a table's row change only when it is looked up. Rows of
     a table that a batch did not look up are neither read nor written.
 
+    With `averaging` each weight has a moving average besides, which `averages_in` puts
+    in its place to predict with. Its formula is that of `averaging.part_kept`. What
+    happens to the average of a row while nothing looks it up follows from the number of
+    steps: it is brought up to date when the row is looked up, or the average wanted.
+
     Args:
         rule: `adam` or `adagrad`, for everything but the wide part.
         learning_rate: its rate: a number, or a schedule of numbers. (FTRL's formula has
@@ -42,11 +49,13 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         clip_norm: the norm that the gradients of all that is not wide, taken together,
             are scaled down to where it is larger; 0: never. Towers with tables of
             their own have norms of their own.
+        averaging: the decay of the weights' moving average, below 1; 0: there is none.
         name: of the optimizer.
         **kwargs: of the base optimizer.
 
     Source: McMahan et al., Ad Click Prediction, KDD 2013 (FTRL-proximal); Kingma &
-    Ba, arXiv 1412.6980 (Adam); Duchi et al., JMLR 2011 (Adagrad).
+    Ba, arXiv 1412.6980 (Adam); Duchi et al., JMLR 2011 (Adagrad); Polyak & Juditsky,
+    Acceleration of Stochastic Approximation by Averaging, SIAM J. Control Optim. 1992.
     """
 
     def __init__(
@@ -59,16 +68,22 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         l1: float = 0.0,
         l2: float = 0.0,
         clip_norm: float = 0.0,
+        averaging: float = 0.0,
         name: str = "WideDeepOptimizer",
         **kwargs: Any,
     ) -> None:
         super().__init__(name, **kwargs)
         if rule not in ("adam", "adagrad"):
             raise ValueError(f"rule: expected adam or adagrad, received {rule!r}.")
+        if not 0 <= averaging < 1:
+            raise ValueError(
+                f"averaging: expected 0 <= decay < 1, received {averaging!r}."
+            )
         self.rule = rule
         self.adagrad_accumulator = adagrad_accumulator
         self.wide_accumulator = wide_accumulator
         self.clip_norm = clip_norm
+        self.averaging = averaging
         self._set_hyper("learning_rate", kwargs.get("lr", learning_rate))
         self._set_hyper("decay", self._initial_decay)
         self._set_hyper("wide_learning_rate", wide_learning_rate)
@@ -87,6 +102,7 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             l1=config.l1,
             l2=config.l2,
             clip_norm=config.clip_norm,
+            averaging=config.averaging,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -102,7 +118,50 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             "l1": self._serialize_hyperparameter("l1"),
             "l2": self._serialize_hyperparameter("l2"),
             "clip_norm": self.clip_norm,
+            "averaging": self.averaging,
         }
+
+    @contextlib.contextmanager
+    def averages_in(self, variables: Sequence[tf.Variable]) -> Iterator[None]:
+        """Gives variables the averages of their weights, and their weights back then.
+
+        Without `averaging` nothing happens. It takes time and memory for all rows of
+        all tables, unlike a step.
+
+        Args:
+            variables: trained by this optimizer.
+
+        Example:
+            >>> with optimizer.averages_in(model.trainable_variables):
+            ...     logits = model(features)
+        """
+        if not self.averaging:
+            yield
+            return
+        weights = [tf.identity(tf.convert_to_tensor(var)) for var in variables]
+        try:
+            self.assign_averages(variables)
+            yield
+        finally:
+            for var, weight in zip(variables, weights, strict=True):
+                var.assign(weight)
+
+    def assign_averages(self, variables: Sequence[tf.Variable]) -> None:
+        """Gives variables the averages of their weights, for good: as they are served.
+
+        What is trained then goes on from the averages; without `averaging` nothing
+        happens.
+
+        Args:
+            variables: trained by this optimizer.
+        """
+        if not self.averaging:
+            return
+        step = tf.convert_to_tensor(self.iterations)
+        for var in variables:
+            average, since = map(tf.convert_to_tensor, self._average_slots(var))
+            weight = tf.convert_to_tensor(var)
+            var.assign(moved_average(self.averaging, average, weight, since, step))
 
     def _create_slots(self, var_list: list[tf.Variable]) -> None:
         for var in var_list:
@@ -116,6 +175,31 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             else:
                 self.add_slot(var, "m")
                 self.add_slot(var, "v")
+            if self.averaging:
+                self.add_slot(var, "average")
+                # `add_slot` has no dtype but the variable's.
+                shape = var.shape[:1]
+                with tf.variable_creator_scope(functools.partial(_as_steps, shape)):
+                    self.add_slot(var, "averaged_at", shape=shape)
+
+    def _average_slots(self, var: tf.Variable) -> tuple[tf.Variable, tf.Variable]:
+        """The average, and of each row the step that it is the average of."""
+        return self.get_slot(var, "average"), self.get_slot(var, "averaged_at")
+
+    def _averaged(
+        self,
+        average: tf.Tensor,
+        since: tf.Tensor,
+        before: tf.Tensor,
+        after: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Averages and their steps behind this step, which changed the weights."""
+        step = tf.cast(self.iterations + 1, since.dtype)
+        # Where parameter servers' workers overtake each other, a row may be ahead.
+        last = tf.maximum(since, step - 1)
+        average = moved_average(self.averaging, average, before, since, last)
+        average = moved_average(self.averaging, average, after, last, last + 1)
+        return average, last + 1
 
     def _linear_of(
         self, var: tf.Variable, shape: Any = None, dtype: Any = None, **_: Any
@@ -137,6 +221,21 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
     def _resource_apply_dense(
         self, grad: tf.Tensor, var: tf.Variable, apply_state: Any = None
     ) -> tf.Operation:
+        if not self.averaging:
+            return self._update(grad, var)
+        slots = self._average_slots(var)
+        before, average, since = (tf.identity(v) for v in (var, *slots))
+        with tf.control_dependencies([before]):
+            update = self._update(grad, var)
+        with tf.control_dependencies([update]):
+            after = tf.identity(var)
+        updated = self._averaged(average, since, before, after)
+        return tf.group(
+            *(slot.assign(value) for slot, value in zip(slots, updated, strict=True))
+        )
+
+    def _update(self, grad: tf.Tensor, var: tf.Variable) -> tf.Operation:
+        """Updates all of a weight, by TensorFlow's own operations."""
         if _is_wide(var):
             return tf.raw_ops.ResourceApplyFtrlV2(
                 **self._ftrl_arguments(var), grad=grad
@@ -210,7 +309,13 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         else:
             names, rule = ("m", "v"), self._lazy_adam
         targets = (var, *(self.get_slot(var, name) for name in names))
-        updated = rule(grad, *(_rows_of(target, indices) for target in targets))
+        rows = [_rows_of(target, indices) for target in targets]
+        updated = rule(grad, *rows)
+        if self.averaging:
+            slots = self._average_slots(var)
+            average, since = (tf.gather(slot, indices) for slot in slots)
+            targets += slots
+            updated += self._averaged(average, since, rows[0], updated[0])
         return tf.group(
             *(
                 tf.raw_ops.ResourceScatterUpdate(
@@ -275,6 +380,14 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             "epsilon": tf.cast(_EPSILON, var.dtype),
             "use_locking": self._use_locking,
         }
+
+
+def _as_steps(
+    size: tf.TensorShape, next_creator: Callable[..., tf.Variable], **kwargs: Any
+) -> tf.Variable:
+    """Creates a variable of numbers of steps, 0 at first, in another's place."""
+    initial = functools.partial(tf.zeros, size, tf.int32)
+    return next_creator(**{**kwargs, "initial_value": initial, "dtype": tf.int32})
 
 
 def _with_distinct_rows(grad: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import tf_keras
 from smelu_tf.pipelines import Schema, for_replicas
 
 from .config import TrainConfig
+from .distillation import Teachers
 from .losses import Objective
 from .metrics import BinaryMetrics
 from .optimizers import WideDeepOptimizer
@@ -34,6 +36,7 @@ class Replicas:
         configs: one a model; what their `data` sections say is not used but for
             `negative_rate`, and all have the same `steps_per_execution`.
         schema: of the batches.
+        teachers: of each, what it learns from; by default what `loss.teachers` names.
 
     Attributes:
         models: the models.
@@ -49,14 +52,26 @@ class Replicas:
         >>> smelu_tf.prediction_difference(sigmoid(replicas.logits(test_batches)))
     """
 
-    def __init__(self, configs: Sequence[TrainConfig], schema: Schema) -> None:
+    def __init__(
+        self,
+        configs: Sequence[TrainConfig],
+        schema: Schema,
+        teachers: Sequence[Teachers | None] | None = None,
+    ) -> None:
         if not configs:
             raise ValueError("configs: expected one or more, received none.")
         for config in configs:
             config.validate()
+        if teachers is None:
+            # Those of several models are the same ones.
+            load = functools.cache(functools.partial(Teachers.load, schema=schema))
+            teachers = [load(config.loss.teachers) for config in configs]
         self._configs = tuple(configs)
         self._schema = schema
-        self._learners = [_learner(config, schema) for config in configs]
+        self._learners = [
+            _learner(config, schema, own)
+            for config, own in zip(configs, teachers, strict=True)
+        ]
         self.models = [learner.model for learner in self._learners]
         self.metrics = [learner.metrics for learner in self._learners]
         steps_per_execution = configs[0].train.steps_per_execution
@@ -72,7 +87,10 @@ class Replicas:
         """Whether `restart` takes these: they differ in what variables hold only.
 
         That is the seed, unless a seed is of masks too, and constant learning rates.
+        Those that learn from teachers have these in their compiled step.
         """
+        if any(config.loss.distillation for config in configs):
+            return False
         return [*map(_compiled, configs)] == [*map(_compiled, self._configs)]
 
     def restart(self, configs: Sequence[TrainConfig]) -> None:
@@ -92,7 +110,7 @@ class Replicas:
                 "received others."
             )
         for learner, config in zip(self._learners, configs, strict=True):
-            _copy(_learner(config, self._schema), learner, config)
+            _copy(_learner(config, self._schema, None), learner, config)
         self._configs = tuple(configs)
 
     def train(
@@ -124,9 +142,22 @@ class Replicas:
                 progress(steps.num_steps)
 
     def logits(self, batches: tf.data.Dataset) -> np.ndarray:
-        """The logits of all rows by every model: float32 (num_models, num_rows)."""
-        parts = [self._logits(batch.features).numpy() for batch in batches]
+        """The logits of all rows by every model: float32 (num_models, num_rows).
+
+        With `optimizer.averaging` they are those of the averages of the weights.
+        """
+        with self.averages():
+            parts = [self._logits(batch.features).numpy() for batch in batches]
         return np.concatenate(parts, axis=1)
+
+    @contextlib.contextmanager
+    def averages(self) -> Iterator[None]:
+        """Inside, the models have their weights' averages, where there are any."""
+        with contextlib.ExitStack() as stack:
+            for learner in self._learners:
+                weights = learner.model.trainable_variables
+                stack.enter_context(learner.optimizer.averages_in(weights))
+            yield
 
 
 class ReplicaPool:
@@ -143,15 +174,24 @@ class ReplicaPool:
         self._schema = schema
         self._replicas: Replicas | None = None
 
-    def begin(self, configs: Sequence[TrainConfig]) -> Replicas:
-        """Models of these configurations; those of the last call are no more."""
+    def begin(
+        self,
+        configs: Sequence[TrainConfig],
+        teachers: Sequence[Teachers | None] | None = None,
+    ) -> Replicas:
+        """Models of these configurations; those of the last call are no more.
+
+        Args:
+            configs: as in `Replicas`.
+            teachers: as there.
+        """
         if self._replicas is not None and self._replicas.can_restart(configs):
             self._replicas.restart(configs)
             return self._replicas
         self._replicas = None
         tf_keras.backend.clear_session()
         gc.collect()
-        self._replicas = Replicas(configs, self._schema)
+        self._replicas = Replicas(configs, self._schema, teachers)
         return self._replicas
 
 
@@ -167,7 +207,7 @@ def _logits(models: Sequence[WideDeep], features: Any) -> tf.Tensor:
     return tf.stack(logits)
 
 
-def _learner(config: TrainConfig, schema: Schema) -> Learner:
+def _learner(config: TrainConfig, schema: Schema, teachers: Teachers | None) -> Learner:
     model = WideDeep(
         schema,
         config.model,
@@ -176,7 +216,8 @@ def _learner(config: TrainConfig, schema: Schema) -> Learner:
     )
     optimizer = WideDeepOptimizer.of(config.optimizer)
     optimizer._create_all_weights(model.trainable_variables)
-    return Learner(model, optimizer, BinaryMetrics(), Objective.of(config))
+    objective = Objective.of(config, teachers)
+    return Learner(model, optimizer, BinaryMetrics(), objective)
 
 
 def _compiled(config: TrainConfig) -> TrainConfig:

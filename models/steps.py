@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from smelu_tf.pipelines import Batch
 
+from .comparison import Comparison
 from .losses import Objective
 from .metrics import BinaryMetrics
 from .optimizers import WideDeepOptimizer
@@ -46,12 +47,15 @@ class Learner:
         metrics: the progressive figures. Where batches hold a part of the rows of label
             0 only, each stands for 1 / `objective.negative_rate` rows in them.
         objective: what is minimised.
+        comparison: a model that the predictions counted in the figures are compared
+            with.
     """
 
     model: WideDeep
     optimizer: WideDeepOptimizer
     metrics: BinaryMetrics
     objective: Objective = Objective()
+    comparison: Comparison | None = None
 
     def learn(self, batch: Batch, num_rows: tf.Tensor) -> tf.Tensor:
         """Learns this replica's part of a batch; returns its part of the mean loss.
@@ -74,6 +78,8 @@ class Learner:
         if rate < 1:
             weight *= tf.where(batch.label > 0, 1.0, 1.0 / rate)
         self.metrics.update_state(batch.label, logit, weight)
+        if self.comparison is not None:
+            self.comparison.update(batch.features, logit, weight)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return mean
 

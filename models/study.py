@@ -24,7 +24,8 @@ from smelu_tf.pipelines.dataclass_json import load_json
 from smelu_tf.pipelines.files import replacing
 
 from .config import TrainConfig, flat
-from .replicas import ReplicaPool, with_seed
+from .distillation import Teachers
+from .replicas import ReplicaPool, Replicas, with_seed
 from .techniques import with_technique
 
 VARIES = ("init", "order", "threads", "nothing")
@@ -34,6 +35,7 @@ _SCORED = 16384  # rows scored at once
 _POINTS = 8  # of the curves over training
 _POINT_ROWS = 2048  # rows that they are of
 _TOGETHER = 16  # models in one step: more of them only take longer to build
+_TEACHER_SEEDS = 1_000_000  # from here on
 
 # What techniques do not change: cells have it, or all cells have it in common.
 _OF_A_CELL = (
@@ -371,8 +373,11 @@ def _train_group(
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()
     seeds = group if cell.varies == "init" else [config.train.seed] * len(group)
+    teachers = _Teachers(config, seeds, rows.schema)
     pool = pool or ReplicaPool(rows.schema)
-    replicas = pool.begin([with_seed(config, seed) for seed in seeds])
+    replicas = pool.begin(
+        [with_seed(config, seed) for seed in seeds], teachers.of_replicas
+    )
     size = config.data.batch_size
     middle = len(rows.train) - rows.num_validation
     train = rows.train
@@ -392,11 +397,17 @@ def _train_group(
     batches = train[:middle].batches(size)
     points = _points(rows, size)
     curve = []
-    for first, last in itertools.pairwise([0, *points]):
-        replicas.train(batches.skip(first).take(last - first), told)
-        curve.append(replicas.logits(some))
+    # Teachers too have not seen the validation rows when these are predicted.
+    teachers.train(batches)
+    with teachers.averages():
+        for first, last in itertools.pairwise([0, *points]):
+            replicas.train(batches.skip(first).take(last - first), told)
+            curve.append(replicas.logits(some))
     before = replicas.logits(validation.batches(_SCORED))
-    replicas.train(train[middle:].batches(size), told)
+    batches = train[middle:].batches(size)
+    teachers.train(batches)
+    with teachers.averages():
+        replicas.train(batches, told)
     after = replicas.logits(rows.test.batches(_SCORED))
     if not (np.all(np.isfinite(before)) and np.all(np.isfinite(after))):
         raise ArithmeticError(
@@ -404,6 +415,59 @@ def _train_group(
             "learning rate may help)."
         )
     return before, after, np.stack(curve)
+
+
+class _Teachers:
+    """The teachers that replicas train for themselves, `loss.num_teachers` each.
+
+    They are of the replicas' configuration, without teachers of their own. No two
+    replicas share one, since that alone would have them agree.
+
+    Args:
+        config: of the replicas.
+        seeds: of their initial weights. The teachers have others.
+        schema: of the rows.
+
+    Attributes:
+        of_replicas: each replica's own; None where `loss.teachers` names them.
+    """
+
+    def __init__(
+        self, config: TrainConfig, seeds: Sequence[int], schema: Schema
+    ) -> None:
+        number = config.loss.num_teachers
+        loss = dataclasses.replace(config.loss, distillation=0.0, num_teachers=0)
+        own = dataclasses.replace(config, loss=loss)
+        count = len(seeds) * number
+        # Replicas' seeds are below; those with equal seeds have equal teachers.
+        configs = [
+            with_seed(own, _TEACHER_SEEDS + seed * number + i)
+            for seed in seeds
+            for i in range(number)
+        ]
+        self._groups = [
+            Replicas(configs[i : i + _TOGETHER], schema)
+            for i in range(0, count, _TOGETHER)
+        ]
+        models = [model for group in self._groups for model in group.models]
+        self.of_replicas = None
+        if number:
+            self.of_replicas = [
+                Teachers.of(models[i : i + number]) for i in range(0, count, number)
+            ]
+
+    def train(self, batches: tf.data.Dataset) -> None:
+        """Has them learn all batches, in order."""
+        for group in self._groups:
+            group.train(batches)
+
+    @contextlib.contextmanager
+    def averages(self) -> Iterator[None]:
+        """Inside, they have the averages of their weights, where there are any."""
+        with contextlib.ExitStack() as stack:
+            for group in self._groups:
+                stack.enter_context(group.averages())
+            yield
 
 
 def _points(rows: StudyRows, batch_size: int) -> list[int]:

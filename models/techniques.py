@@ -21,6 +21,8 @@ TECHNIQUES: dict[str, str] = {
     "codistillation": "model.towers=2+model.tower_tables=separate+model.serve=first"
     "+loss.codistillation=1",
     "anti_distillation": "model.towers=3+loss.anti_distillation=0.1",
+    "averaging": "optimizer.averaging=0.98",
+    "distillation": "loss.distillation=1+loss.num_teachers=3",
 }
 """What a name stands for: values of a configuration with + between them."""
 

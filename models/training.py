@@ -34,9 +34,11 @@ from .checkpoints import (
     save,
     update_metrics,
 )
+from .comparison import Comparison, DifferenceCounts, Logit
 from .config import TrainConfig
+from .distillation import Teachers
 from .divergence import suspects
-from .evaluation import Scorer, evaluate
+from .evaluation import Scorer, evaluate, load_logit
 from .history import Figures, History, Progress
 from .losses import Objective
 from .metrics import BinaryCounts, BinaryMetrics
@@ -60,9 +62,11 @@ class TrainResult:
     """What a training run leaves.
 
     Attributes:
-        model: the trained model, compiled.
+        model: the trained model, compiled; with `optimizer.averaging` it has the
+            averages of its weights.
         progressive: the figures of the predictions made before learning.
         validation: the figures of the last validation; None without one.
+        window: the progressive figures of the latest rows; None if nothing was left.
         rows_per_second: of this call, reading included; None if nothing was left.
         num_bad_rows: rows passed over.
         finished: whether the rows are over; else the run was asked to stop before.
@@ -71,6 +75,7 @@ class TrainResult:
     model: WideDeep
     progressive: dict[str, float | int | None]
     validation: Figures | None
+    window: Figures | None
     rows_per_second: float | None
     num_bad_rows: int
     finished: bool
@@ -83,6 +88,7 @@ def train(
     *,
     validation_files: str | os.PathLike[str] | Sequence[str] = (),
     warm_start: str | os.PathLike[str] | None = None,
+    compare_to: str | os.PathLike[str] | None = None,
     max_bad_rows: int = 0,
     data_service: str = "",
     strategy: str = "one_device",
@@ -106,6 +112,10 @@ def train(
             By default those that `data.validation_fraction` holds out, if any.
         warm_start: another run's model_dir, whose weights a new run begins with; see
             `warm_start.warm_start`.
+        compare_to: a model_dir or an exported SavedModel of the same schema, the model
+            that is being served: all figures have the prediction difference from it
+            besides. Progressive ones are of the weights as they are learned, those of
+            the validation of their averages where there are any.
         max_bad_rows: how many rows that do not parse are passed over; they are
             written to `rejects.txt` in model_dir.
         data_service: the address of a `tf.data` service (`grpc://host:port`) whose
@@ -131,6 +141,12 @@ def train(
     A run that fails before its first checkpoint leaves no model_dir behind.
     """
     config.validate()
+    if config.loss.num_teachers:
+        raise ValueError(
+            "loss.num_teachers: expected 0, since only a study trains teachers itself, "
+            f"received {config.loss.num_teachers}; train them, and name their "
+            "model_dirs in loss.teachers."
+        )
     model_dir = Path(model_dir)
     # A cluster has to be known before anything is computed.
     tf_strategy = make_strategy(strategy)
@@ -157,7 +173,14 @@ def train(
                 built(model)
             if warm_start and not has_checkpoint(model_dir):
                 start_warm(model, warm_start)
-            run = _Run(config, model, state, model_dir, rows, held_out, data_service)
+            teachers = Teachers.load(config.loss.teachers, schema)
+            served = None
+            if compare_to:
+                served = load_logit(compare_to, schema, "compare_to")
+            learner = _learner(config, model, teachers, served)
+            run = _Run(
+                config, learner, served, state, model_dir, rows, held_out, data_service
+            )
             run.restore()
             if is_chief() and not state.finished:
                 record_run(
@@ -181,8 +204,30 @@ def train(
         }
         if result.validation is not None:
             sections["validation"] = result.validation
+        if result.window is not None:
+            sections["window"] = result.window
         update_metrics(model_dir, **sections)
     return result
+
+
+def _learner(
+    config: TrainConfig,
+    model: WideDeep,
+    teachers: Teachers | None,
+    served: Logit | None,
+) -> Learner:
+    """A model with what trains it, made under the strategy."""
+    # Without figures of its own: reading them would take all workers of a cluster.
+    model.compile(WideDeepOptimizer.of(config.optimizer), weighted_metrics=[])
+    # Slots too are made under the strategy, and are there to be restored.
+    model.optimizer._create_all_weights(model.trainable_variables)
+    return Learner(
+        model,
+        model.optimizer,
+        BinaryMetrics(),
+        Objective.of(config, teachers),
+        None if served is None else Comparison(served),
+    )
 
 
 class _Run:
@@ -194,7 +239,8 @@ class _Run:
     def __init__(
         self,
         config: TrainConfig,
-        model: WideDeep,
+        learner: Learner,
+        served: Logit | None,
         state: _State,
         model_dir: Path,
         rows: RowFiles | Blocks,
@@ -202,30 +248,19 @@ class _Run:
         data_service: str,
     ) -> None:
         self._config = config
-        self._model = model
+        self._model = model = learner.model
         self._scorer = Scorer.of(model)
+        self._served = served and tf.function(served, reduce_retracing=True)
         self._model_dir = model_dir
         self._rows = rows
         self._held_out = held_out
         self._held_out_batches: tf.data.Dataset | None = None
         self._data_service = data_service
         self._strategy = tf.distribute.get_strategy()
-        # Without figures of its own: reading them would take all workers of a cluster.
-        self._model.compile(WideDeepOptimizer.of(config.optimizer), weighted_metrics=[])
-        optimizer = self._model.optimizer
-        # Slots too are made under the strategy, and are there to be restored.
-        optimizer._create_all_weights(self._model.trainable_variables)
-        self._metrics = BinaryMetrics()
+        self._metrics = learner.metrics
+        self._comparison = learner.comparison
         self._steps: TrainSteps | AsynchronousSteps = TrainSteps(
-            [
-                Learner(
-                    self._model,
-                    optimizer,
-                    self._metrics,
-                    Objective.of(config),
-                )
-            ],
-            config.train.steps_per_execution,
+            [learner], config.train.steps_per_execution
         )
         if isinstance(self._strategy, tf.distribute.ParameterServerStrategy):
             self._steps = AsynchronousSteps(
@@ -236,9 +271,10 @@ class _Run:
         self._state = state
         self._checkpoints = {
             "newest": tf.train.Checkpoint(
-                model=self._model, optimizer=optimizer, state=state
+                model=model, optimizer=model.optimizer, state=state
             ),
-            "best": tf.train.Checkpoint(model=self._model),
+            "best": tf.train.Checkpoint(model=model),
+            "averaged": tf.train.Checkpoint(model=model),
         }
         for checkpoint in self._checkpoints.values():
             # A variable, which all workers of a cluster have to make together.
@@ -251,12 +287,21 @@ class _Run:
         counts = self._state.counts()
         self._metrics.sums.assign(counts.sums)
         self._metrics.histogram.assign(counts.histogram)
+        if self._comparison is not None:
+            self._comparison.differences.sums.assign(self._state.differences)
+
+    def _differences(self) -> DifferenceCounts | None:
+        """The differences from the served model that have been counted, if any are."""
+        if self._comparison is None:
+            return None
+        return self._comparison.differences.counts()
 
     def __call__(self, request: StopRequest, progress: Progress | None) -> TrainResult:
         """Trains on what is left of the rows, with checkpoints and progress."""
         config, state = self._config, self._state
         self._manager = self._manager_of("newest", config.train.keep_checkpoints)
         self._best = self._manager_of("best", 1)
+        self._averaged = self._manager_of("averaged", 1)
         counts = state.counts()
         was_finished = bool(state.finished)
         first_row = self._rows_read()
@@ -272,18 +317,24 @@ class _Run:
                             int(state.position),
                             counts,
                             progress,
+                            self._differences(),
                         )
                     )
                 )
             if not was_finished:
                 self._train(request)
+        self._model.optimizer.assign_averages(self._model.trainable_variables)
         self._model.compile(self._model.optimizer)
-        counts = self._metrics.counts()
+        figures = self._metrics.counts().figures()
+        differences = self._differences()
+        if differences is not None:
+            figures |= differences.figures()
         seconds = time.monotonic() - start
         return TrainResult(
             model=self._model,
-            progressive=counts.figures(),
+            progressive=figures,
             validation=self._validated,
+            window=None if self._history is None else self._history.window,
             rows_per_second=None
             if was_finished
             else (self._rows_read() - first_row) / seconds,
@@ -312,19 +363,37 @@ class _Run:
                 continue
             self._check(self._steps.join(), position, None)
             # On a cluster all workers take part in this.
-            counts = self._metrics.counts()
+            counts, differences = self._metrics.counts(), self._differences()
             if finished and not counts.num_examples:
                 raise ValueError("data: expected rows, received none that parse.")
             state.set(position, counts, finished, self._rows.num_bad_rows)
-            figures = self._validate() if validates else None
+            if differences is not None:
+                state.differences.assign(differences.sums)
+            figures = None
+            if validates:
+                with self._averages():
+                    figures = self._validate()
             if self._history is not None:
-                self._history.report(position, self._rows_read(), counts, figures)
+                self._history.report(
+                    position, self._rows_read(), counts, figures, differences
+                )
             next_report = position + self._report_steps(position)
             if validates:
                 next_validation = position + config.eval.every_steps
             if saves:
+                if config.optimizer.averaging:
+                    # Before the other: a run that has ended does not come here again.
+                    with self._averages():
+                        self._save(self._averaged)
                 self._save(self._manager)
                 saved = position
+
+    def _averages(self) -> contextlib.AbstractContextManager[None]:
+        """Inside, the model has the averages of its weights, if there are any."""
+        model = self._model
+        if not is_chief():
+            return contextlib.nullcontext()
+        return model.optimizer.averages_in(model.trainable_variables)
 
     def _iterator(self, first: int) -> Iterator[Any]:
         """The batches from a number on, as the steps take them."""
@@ -409,7 +478,7 @@ class _Run:
                     self._config.eval.batch_size,
                     transform=scorer.transform,
                 )
-            figures = evaluate(scorer, self._held_out_batches)
+            figures = evaluate(scorer, self._held_out_batches, compare_to=self._served)
         self._validated = figures
         name = self._config.eval.best_metric
         value = figures[name]
@@ -450,6 +519,8 @@ class _State(tf.Module):
         self.best = tf.Variable(-np.inf, dtype=tf.float64, name="best")
         self.sums = tf.Variable(zeros.sums, name="sums")
         self.histogram = tf.Variable(zeros.histogram, name="histogram")
+        zeros_of_differences = DifferenceCounts.zero().sums
+        self.differences = tf.Variable(zeros_of_differences, name="differences")
 
     def counts(self) -> BinaryCounts:
         """What the figures are of."""

@@ -173,6 +173,68 @@ def define_checkpoint() -> Callable[[], str]:
     return lambda: str(flag.value)
 
 
+class MaxPredictionDifference:
+    """Defines --compare_to and --max_prediction_difference, and judges by the latter.
+
+    Args:
+        purpose: what the comparison is for, the end of a sentence of --help.
+    """
+
+    def __init__(self, purpose: str) -> None:
+        self._model = flags.DEFINE_string(
+            "compare_to",
+            "",
+            "A model_dir or an exported SavedModel of the same schema, the model that "
+            "is being served: the prediction difference from it (mean of 2|p-q|/(p+q), "
+            f"and of |p-q|) is reported {purpose}.",
+        )
+        self._max = flags.DEFINE_float(
+            "max_prediction_difference",
+            None,
+            "The prediction difference from --compare_to, relative (0.05: 5 %), above "
+            "which the exit code is 1. All files are written nevertheless.",
+            lower_bound=0.0,
+        )
+
+    def model(self) -> str:
+        """The model to compare with; empty: none. A ValueError: a bound without it."""
+        if self._max.value is not None and not self._model.value:
+            raise ValueError(
+                "--max_prediction_difference: expected --compare_to with it, received "
+                "none."
+            )
+        return str(self._model.value)
+
+    def check(self, where: Mapping[str, Mapping[str, Any]]) -> None:
+        """Ends the program with exit code 1 where the difference is too large.
+
+        Args:
+            where: figures by what they are of; the first that have a difference count.
+
+        Raises:
+            ValueError: none of them has, but there is a bound.
+        """
+        if self._max.value is None:
+            return
+        for what, figures in where.items():
+            found = figures.get("prediction_difference")
+            if found is None:
+                continue
+            # Not `found > max`: what is no number is not below it.
+            if not found <= self._max.value:
+                fail(
+                    f"{what}: expected a prediction difference of at most "
+                    f"{self._max.value:g} from {self._model.value}, received "
+                    f"{found:.4g}. The model is kept.",
+                    code=1,
+                )
+            return
+        raise ValueError(
+            "--max_prediction_difference: expected figures with a prediction "
+            "difference, received none: this run had ended without --compare_to."
+        )
+
+
 def positive_integer(flag: str, text: str) -> int:
     """The number in a flag that is a list of them."""
     if not text.isdecimal() or int(text) == 0:
@@ -217,6 +279,7 @@ class ProgressLine:
         done: int,
         log_loss: float | None = None,
         normalized_entropy: float | None = None,
+        prediction_difference: float | None = None,
     ) -> None:
         """Shows that so many are done, and the figures so far."""
         now = time.monotonic()
@@ -232,6 +295,8 @@ class ProgressLine:
             self._text += f", log loss {log_loss:.4f}"
         if normalized_entropy is not None:
             self._text += f", NE {normalized_entropy:.4f}"
+        if prediction_difference is not None:
+            self._text += f", PD {prediction_difference:.4f}"
         if now - self._last >= (0.2 if self._live else 10):
             self._last = now
             start, end = ("\r\x1b[2K", "") if self._live else ("", "\n")

@@ -3,6 +3,7 @@
 The model is a model_dir (its metrics.json gets the figures, under `evaluation`) or an
 exported SavedModel. No row is lost or counted twice. With --slices there are figures
 for single values of columns too: ids by their values, numbers between powers of two.
+With --compare_to there is the prediction difference from another model.
 
     python scripts/evaluate.py --model=demo/model --data=demo/data/day_6.tsv
     python scripts/evaluate.py --slices=C1,I3
@@ -19,20 +20,27 @@ _SLICES = flags.DEFINE_list(
     "Columns by whose values the figures are split; by default those of the "
     "configuration's eval.slices.",
 )
+_difference = command_line.MaxPredictionDifference("with the figures")
 _JSON = flags.DEFINE_bool(
     "json", False, "Print everything as JSON, the reliability diagram's bins included."
 )
 
 
 def main() -> None:
-    from smelu_tf.models import evaluation_report, update_metrics
+    from smelu_tf.models import evaluation_report, load_logit, update_metrics
 
+    compare_to = _difference.model()
     job = _open_job()
+    served = None
+    if compare_to:
+        served = load_logit(compare_to, job.scorer.schema, "compare_to")
     slices = _slices_of(job)
     num_rows = job.rows.estimated_rows()
     with command_line.ProgressLine("evaluate", num_rows) as progress:
         with job.rows.errors():
-            report = evaluation_report(job.scorer, job.batches, progress, slices)
+            report = evaluation_report(
+                job.scorer, job.batches, progress, slices, served
+            )
     report["num_bad_rows"] = job.rows.num_bad_rows
     if _JSON.value:
         command_line.show_figures(report, as_json=True)
@@ -40,6 +48,7 @@ def main() -> None:
         _show(report)
     if job.model_dir is not None:
         update_metrics(job.model_dir, evaluation=report)
+    _difference.check({"evaluation": report})
 
 
 def _slices_of(job) -> list[str]:

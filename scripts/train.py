@@ -9,9 +9,12 @@ stopped run was.
 
     python scripts/train.py --data='demo/data/day_[0-5].tsv' --model_dir=demo/model
     python scripts/train.py --model_dir=demo/relu --config.model.activation=relu
+    python scripts/train.py --model_dir=demo/next --compare_to=demo/model \
+        --max_prediction_difference=0.05
 """
 
 import sys
+from pathlib import Path
 
 from absl import flags
 
@@ -76,6 +79,10 @@ _WARM_START = flags.DEFINE_string(
     "A model_dir whose weights a new training begins with: rows of the tables by their "
     "values, whatever has become of the vocabularies, and the layers.",
 )
+_difference = command_line.MaxPredictionDifference(
+    "with all figures, those of the predictions before learning and those of the "
+    "validation"
+)
 _JIT_COMPILE = flags.DEFINE_enum(
     "jit_compile",
     "auto",
@@ -88,13 +95,14 @@ _config = command_line.define_config()
 
 
 def main() -> None:
-    from smelu_tf.models import parameter_table, strategies, train
+    from smelu_tf.models import load_metrics, parameter_table, strategies, train
     from smelu_tf.pipelines import open_rows
 
     strategies.resolve_cluster(_RESOLVER.value, _slurm_jobs())
     if strategies.is_led():
         strategies.serve()
     config = _config()
+    compare_to = _difference.model()
     num_rows = open_rows(_DATA.value).estimated_rows() * config.data.epochs
     with command_line.ProgressLine("train", num_rows) as progress:
         result = train(
@@ -103,6 +111,7 @@ def main() -> None:
             _MODEL_DIR.value,
             validation_files=_VALIDATION_DATA.value,
             warm_start=_WARM_START.value,
+            compare_to=compare_to,
             max_bad_rows=_MAX_BAD_ROWS.value,
             data_service=_DATA_SERVICE.value,
             strategy=_STRATEGY.value,
@@ -123,6 +132,10 @@ def main() -> None:
         command_line.show_figures(figures, _JSON.value)
     if not result.finished:
         print("train: stopped; the same command goes on.", file=sys.stderr)
+    elif strategies.is_chief():
+        metrics = load_metrics(Path(_MODEL_DIR.value))
+        sections = ("validation", "window")
+        _difference.check({name: metrics.get(name, {}) for name in sections})
     strategies.end_process()
 
 

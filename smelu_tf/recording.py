@@ -6,6 +6,7 @@ in some later version, all works as before, slower.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,13 @@ Gradient = Callable[[tf.Tensor], Sequence[tf.Tensor]]
 def is_recording() -> bool:
     """Whether a gradient is being recorded, as far as can be told; if not sure, no."""
     return _record is not None and _record.could_possibly_record()
+
+
+def paused() -> contextlib.AbstractContextManager[None]:
+    """Inside, no gradient is recorded, as far as that can be had."""
+    if _record is None:
+        return contextlib.nullcontext()
+    return _record.stop_recording()
 
 
 def with_gradient(

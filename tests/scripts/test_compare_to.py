@@ -1,0 +1,143 @@
+"""--compare_to and --max_prediction_difference of train.py and evaluate.py."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+TINY = ("--config.model.hidden_units=(8,4)", "--config.model.embedding_dim=4")
+DATA = ("--data=demo/data/day_[0-4].tsv",)
+OTHER = (*DATA, *TINY, "--config.train.seed=1", "--compare_to=demo/model", "--json")
+
+
+def run(name, *arguments, cwd):
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / name, *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("work")
+    for name, *arguments in (
+        ("generate.py", "--num_rows=7000"),
+        ("train.py", *DATA, *TINY),
+    ):
+        code, _, err = run(name, *arguments, cwd=folder)
+        assert code == 0, err
+    return folder
+
+
+def test_the_difference_is_shown_and_a_model_above_the_bound_fails_but_stays(work):
+    arguments = [
+        *OTHER,
+        "--model_dir=demo/next",
+        "--validation_data=demo/data/day_5.tsv",
+    ]
+    code, out, err = run(
+        "train.py", *arguments, "--max_prediction_difference=1.9", cwd=work
+    )
+    assert code == 0, err
+    assert ", PD 0." in err
+    figures = json.loads(out)
+    metrics = json.loads((work / "demo/next/metrics.json").read_text())
+    found = metrics["validation"]["prediction_difference"]
+    assert 0 < found == figures["validation_prediction_difference"] < 1.9
+    assert (
+        figures["prediction_difference"]
+        == (metrics["progressive"]["prediction_difference"])
+    )
+    # Of a run that has ended the figures are judged as well.
+    code, out, err = run(
+        "train.py", *arguments, "--max_prediction_difference=0.0001", cwd=work
+    )
+    assert code == 1
+    message = err.strip().splitlines()[-1]
+    assert message == (
+        "train.py: validation: expected a prediction difference of at most 0.0001 from "
+        f"demo/model, received {found:.4g}. The model is kept."
+    )
+    # All is there, and the figures are on standard output.
+    assert json.loads(out)["num_examples"] == 5000
+    code, _, err = run("export.py", "--model_dir=demo/next", cwd=work)
+    assert code == 0, err
+
+
+@pytest.mark.slow
+def test_without_a_validation_the_last_window_counts(work):
+    arguments = [*OTHER, "--model_dir=demo/windowed", "--config.eval.window_rows=500"]
+    bound = "--max_prediction_difference=0.0001"
+    code, out, err = run("train.py", *arguments, bound, cwd=work)
+    assert code == 1
+    metrics = json.loads((work / "demo/windowed/metrics.json").read_text())
+    found = metrics["window"]["prediction_difference"]
+    assert "window: expected a prediction difference of at most 0.0001" in err
+    assert f"received {found:.4g}. The model is kept." in err
+    assert "validation" not in metrics
+
+
+@pytest.mark.slow
+def test_evaluate_takes_the_same_flags(work):
+    code, _, err = run("train.py", *OTHER, "--model_dir=demo/other", cwd=work)
+    assert code == 0, err
+    arguments = ["--compare_to=demo/model", "--data=demo/data/day_6.tsv", "--json"]
+    code, out, err = run("evaluate.py", *arguments, cwd=work)
+    assert code == 0, err
+    assert json.loads(out)["prediction_difference"] < 1e-6
+    code, out, err = run(
+        "evaluate.py",
+        *arguments,
+        "--model=demo/other",
+        "--max_prediction_difference=0.0001",
+        cwd=work,
+    )
+    assert code == 1, err
+    metrics = json.loads((work / "demo/other/metrics.json").read_text())
+    assert metrics["evaluation"]["prediction_difference"] > 0.0001
+    assert "evaluate.py: evaluation: expected a prediction difference" in err
+
+
+@pytest.mark.parametrize("name", ["train.py", "evaluate.py"])
+def test_a_bound_without_a_model_is_refused(work, name):
+    code, _, err = run(name, "--max_prediction_difference=0.05", cwd=work)
+    assert code == 2
+    assert "--max_prediction_difference: expected --compare_to with it" in err
+
+
+@pytest.mark.slow
+def test_a_run_that_ended_without_a_comparison_has_no_difference(work):
+    code, _, err = run(
+        "train.py",
+        *DATA,
+        *TINY,
+        "--compare_to=demo/model",
+        "--max_prediction_difference=0.05",
+        cwd=work,
+    )
+    assert code == 2
+    assert "this run had ended without --compare_to" in err
+
+
+@pytest.mark.slow
+def test_what_is_no_model_is_refused_before_anything_is_written(work):
+    code, _, err = run(
+        "train.py",
+        *DATA,
+        *TINY,
+        "--model_dir=demo/none",
+        "--compare_to=demo/data",
+        cwd=work,
+    )
+    assert code == 2
+    assert "compare_to: expected a model_dir or a SavedModel of smelu-tf" in err
+    assert not (work / "demo/none").exists()
