@@ -269,7 +269,7 @@ def run_study(
     study: Study,
     config: TrainConfig,
     rows: StudyRows,
-    output_dir: Path,
+    output_dir: str | os.PathLike[str],
     progress: Progress | None = None,
 ) -> dict[Cell, CellResult]:
     """Trains all cells, but for those whose results are in the folder already.
@@ -289,6 +289,7 @@ def run_study(
         ValueError: a bad study, or a folder of another one; says which value differs.
         ArithmeticError: a training diverged; says in which cell.
     """
+    output_dir = Path(output_dir)
     study.validate(config)
     _open_folder(output_dir, study, config, rows)
     paths = {cell: output_dir / "cells" / f"{cell.name}.npz" for cell in study.cells()}

@@ -44,7 +44,7 @@ def draw_tradeoff(report: Report, varies: str) -> Any:
     best = {_key(cell): cell for cell in cells_of(report["best"], varies)}
     titles = [title(cell) for cell in best.values()]
     is_crowded = len(titles) > 6 or max(map(len, titles)) > 18
-    figure, axis = _figure()
+    figure, axis = _figure(height=4.4)
     texts, bars = [], []
     for number, (key, color, _) in enumerate(_styles(report, varies), start=1):
         line = {"color": color, "linewidth": 0.8, "markersize": 3, "alpha": 0.55}

@@ -128,6 +128,7 @@ def test_with_seed_changes_the_seed_alone():
     assert with_seed(changed, 0) == CONFIG
 
 
+@pytest.mark.slow
 def test_a_replica_is_the_model_that_train_trains(criteo_dir, tmp_path):
     config = TrainConfig(
         data=DataConfig(batch_size=128),
