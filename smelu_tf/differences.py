@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 KINDS = ("relative", "absolute", "euclidean", "squared", "logit", "hamming")
-"""What `Kind` knows by name."""
+"""What `DifferenceKind` knows by name."""
 
 # Where logits of probabilities end: as Keras does it in its cross-entropies.
 EPSILON = 1e-7
@@ -19,7 +19,7 @@ _CHUNK_VALUES = 1 << 17
 
 
 @dataclasses.dataclass(frozen=True)
-class Kind:
+class DifferenceKind:
     """A kind of difference between predictions p and q of one example.
 
         relative    2 · |p - q| / (p + q), 0 where both are 0; the mean over labels
@@ -46,7 +46,7 @@ class Kind:
         ValueError: an unknown name, or a threshold that is none.
 
     Example:
-        >>> Kind("hamming", threshold=0.02).name
+        >>> DifferenceKind("hamming", threshold=0.02).name
         'hamming'
     """
 
@@ -73,12 +73,14 @@ class Kind:
             )
 
     @classmethod
-    def of(cls, kind: str | Kind) -> Kind:
+    def of(cls, kind: str | DifferenceKind) -> DifferenceKind:
         """The kind of a name; a kind is itself."""
-        return kind if isinstance(kind, Kind) else cls(kind)
+        return kind if isinstance(kind, DifferenceKind) else cls(kind)
 
 
-def check_predictions(predictions: Any, kind: str | Kind = "relative") -> np.ndarray:
+def check_predictions(
+    predictions: Any, kind: str | DifferenceKind = "relative"
+) -> np.ndarray:
     """Predictions as a floating array of checked shape and values.
 
     Args:
@@ -102,7 +104,7 @@ def check_predictions(predictions: Any, kind: str | Kind = "relative") -> np.nda
             "predictions: expected shape (num_models, num_examples[, num_labels]) with "
             f"2 models or more, received {p.shape}."
         )
-    kind = Kind.of(kind)
+    kind = DifferenceKind.of(kind)
     low, high, values = -np.inf, np.inf, "finite values"
     if not kind.from_logits and kind.name in ("logit", "hamming"):
         low, high, values = 0, 1, "probabilities from 0 to 1"
@@ -136,7 +138,7 @@ def check_weights(weights: Any, num_examples: int) -> np.ndarray:
     return w
 
 
-def comparable(values: Any, kind: Kind, numpy: Any = np) -> Any:
+def comparable(values: Any, kind: DifferenceKind, numpy: Any = np) -> Any:
     """What of predictions the distance is taken of.
 
     Args:
@@ -160,7 +162,7 @@ def comparable(values: Any, kind: Kind, numpy: Any = np) -> Any:
     return values
 
 
-def distance(x: Any, y: Any, kind: Kind, numpy: Any = np) -> Any:
+def distance(x: Any, y: Any, kind: DifferenceKind, numpy: Any = np) -> Any:
     """The distance of each element, before labels are reduced.
 
     Args:
@@ -177,7 +179,9 @@ def distance(x: Any, y: Any, kind: Kind, numpy: Any = np) -> Any:
     return numpy.abs(x - y)
 
 
-def example_differences(predictions: Any, kind: str | Kind = "relative") -> np.ndarray:
+def example_differences(
+    predictions: Any, kind: str | DifferenceKind = "relative"
+) -> np.ndarray:
     """The mean difference over all pairs of models, of each example.
 
     Args:
@@ -194,7 +198,7 @@ def example_differences(predictions: Any, kind: str | Kind = "relative") -> np.n
         >>> example_differences([[0.10, 0.20], [0.12, 0.20]]).round(4)
         array([0.1818, 0.    ])
     """
-    kind = Kind.of(kind)
+    kind = DifferenceKind.of(kind)
     p = check_predictions(predictions, kind)
     num_pairs = len(p) * (len(p) - 1) / 2
     found = np.empty(p.shape[1])
@@ -204,11 +208,11 @@ def example_differences(predictions: Any, kind: str | Kind = "relative") -> np.n
 
 
 def differences_from_mean(
-    predictions: Any, kind: str | Kind = "relative", rescale: bool = False
+    predictions: Any, kind: str | DifferenceKind = "relative", rescale: bool = False
 ) -> np.ndarray:
     """The mean difference of the models from the ensemble's mean, of each example.
 
-        relative: |p - mean| / mean;   others: as in `Kind`
+        relative: |p - mean| / mean;   others: as in `DifferenceKind`
 
     It grows with the number M of models: where a model's deviations are Gaussian,
 
@@ -234,7 +238,7 @@ def differences_from_mean(
         >>> differences_from_mean([[0.10, 0.20], [0.12, 0.20]]).round(4)
         array([0.0909, 0.    ])
     """
-    kind = Kind.of(kind)
+    kind = DifferenceKind.of(kind)
     p = check_predictions(predictions, kind)
     if rescale and kind.name == "hamming":
         raise ValueError(
@@ -256,7 +260,9 @@ def differences_from_mean(
     return found / mean_to_pairs_ratio(len(p), kind) if rescale else found
 
 
-def mean_to_pairs_ratio(num_models: int, kind: str | Kind = "relative") -> float:
+def mean_to_pairs_ratio(
+    num_models: int, kind: str | DifferenceKind = "relative"
+) -> float:
     """How the mean difference from the ensemble's mean compares with all pairs'.
 
         sqrt((M - 1) / (2M)), and for `squared` its square
@@ -275,11 +281,12 @@ def mean_to_pairs_ratio(num_models: int, kind: str | Kind = "relative") -> float
     if num_models < 2:
         raise ValueError(f"num_models: expected 2 or more, received {num_models}.")
     square = (num_models - 1) / (2 * num_models)
-    return square if Kind.of(kind).name == "squared" else float(np.sqrt(square))
+    is_squared = DifferenceKind.of(kind).name == "squared"
+    return square if is_squared else float(np.sqrt(square))
 
 
 def pair_means(
-    predictions: Any, weights: Any = None, kind: str | Kind = "relative"
+    predictions: Any, weights: Any = None, kind: str | DifferenceKind = "relative"
 ) -> np.ndarray:
     """The mean difference over examples, of each pair of models.
 
@@ -300,7 +307,7 @@ def pair_means(
                [0., 0., 1.],
                [1., 1., 0.]])
     """
-    kind = Kind.of(kind)
+    kind = DifferenceKind.of(kind)
     p = check_predictions(predictions, kind)
     w = check_weights(weights, p.shape[1])
     return pair_sums(p, w, kind)[0] / w.sum()
@@ -309,7 +316,7 @@ def pair_means(
 def pair_sums(
     predictions: np.ndarray,
     weights: np.ndarray,
-    kind: Kind,
+    kind: DifferenceKind,
     sets: np.ndarray | None = None,
     num_sets: int = 1,
 ) -> np.ndarray:
@@ -344,7 +351,7 @@ def pair_sums(
 
 
 def _chunks(
-    p: np.ndarray, kind: Kind, order: np.ndarray | None = None
+    p: np.ndarray, kind: DifferenceKind, order: np.ndarray | None = None
 ) -> Iterator[tuple[slice, np.ndarray, bool]]:
     """The examples' positions, what is compared of them, whether it is by label."""
     size = max(1, _CHUNK_VALUES // int(np.prod(p.shape[:1] + p.shape[2:])))
@@ -358,13 +365,12 @@ def _chunks(
             yield part, compared, p.ndim == 3
 
 
-def _probabilities(values: np.ndarray, kind: Kind) -> np.ndarray:
-    return comparable(
-        values.astype(np.float64), Kind("absolute", from_logits=kind.from_logits)
-    )
+def _probabilities(values: np.ndarray, kind: DifferenceKind) -> np.ndarray:
+    probability = DifferenceKind("absolute", from_logits=kind.from_logits)
+    return comparable(values.astype(np.float64), probability)
 
 
-def _labels(probabilities: np.ndarray, kind: Kind) -> tuple[np.ndarray, bool]:
+def _labels(probabilities: np.ndarray, kind: DifferenceKind) -> tuple[np.ndarray, bool]:
     """The predicted labels, and whether there is one for each label."""
     if probabilities.ndim == 3 and kind.threshold is None:
         return probabilities.argmax(axis=2).astype(np.float64), False
@@ -372,14 +378,14 @@ def _labels(probabilities: np.ndarray, kind: Kind) -> tuple[np.ndarray, bool]:
     return comparable(probabilities, without_logits), probabilities.ndim == 3
 
 
-def _mismatch(x: np.ndarray, y: np.ndarray, kind: Kind) -> np.ndarray:
+def _mismatch(x: np.ndarray, y: np.ndarray, kind: DifferenceKind) -> np.ndarray:
     """As `distance`, but labels by argmax are only equal or not."""
     if kind.name == "hamming":
         return (x != y).astype(np.float64)
     return distance(x, y, kind)
 
 
-def _over_labels(each: np.ndarray, kind: Kind, by_label: bool) -> np.ndarray:
+def _over_labels(each: np.ndarray, kind: DifferenceKind, by_label: bool) -> np.ndarray:
     """One difference of an example's labels, which are the last axis."""
     if by_label:
         by_sum = kind.name in ("absolute", "euclidean", "squared")
@@ -392,7 +398,9 @@ def _mean(values: np.ndarray) -> np.ndarray:
     return values[0] + (values - values[0]).mean(axis=0)
 
 
-def _sum_over_pairs(values: np.ndarray, kind: Kind, by_label: bool) -> np.ndarray:
+def _sum_over_pairs(
+    values: np.ndarray, kind: DifferenceKind, by_label: bool
+) -> np.ndarray:
     """The sum over pairs of models, (num_examples,)."""
     num_models = len(values)
     if kind.name in ("absolute", "logit"):
