@@ -118,8 +118,15 @@ def check_predictions(
     return p
 
 
-def check_weights(weights: Any, num_examples: int) -> np.ndarray:
+def check_weights(
+    weights: Any, num_examples: int, may_be_zero: bool = False
+) -> np.ndarray:
     """Weights of examples as float64 (num_examples,); 1 where None.
+
+    Args:
+        weights: of the examples.
+        num_examples: how many there are.
+        may_be_zero: whether they may all be 0, as those of a part of the examples may.
 
     Raises:
         ValueError: another shape, values that are negative or not finite, or all 0.
@@ -131,10 +138,12 @@ def check_weights(weights: Any, num_examples: int) -> np.ndarray:
         raise ValueError(
             f"weights: expected shape ({num_examples},), received {w.shape}."
         )
-    if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w > 0):
+    if not np.all(np.isfinite(w)) or np.any(w < 0):
         raise ValueError(
-            "weights: expected finite values of 0 or more, not all 0, received others."
+            "weights: expected finite values of 0 or more, received others."
         )
+    if not may_be_zero and not np.any(w > 0):
+        raise ValueError("weights: expected values that are not all 0, received zeros.")
     return w
 
 
@@ -142,23 +151,28 @@ def comparable(values: Any, kind: DifferenceKind, numpy: Any = np) -> Any:
     """What of predictions the distance is taken of.
 
     Args:
-        values: float64, of any shape.
-        kind: of the difference; labels of `hamming` are by the threshold.
+        values: floating, of two axes, or of three, the last one of which is labels.
+        kind: of the difference.
         numpy: `np` for arrays, TensorFlow's `tnp` for tensors: one formula for both.
 
     Returns:
-        float64 of the same shape: logits, predicted labels (0 or 1), or probabilities.
+        Logits or probabilities, of the same shape and dtype. Of `hamming` what is
+        predicted: bool of the same shape by a threshold; int without the last axis,
+        the label with the highest prediction, where there are labels and no threshold.
     """
+    # In this dtype: TensorFlow's NumPy would make float64 of Python's numbers.
+    one = numpy.ones_like(values)
     if kind.name == "logit":
         if kind.from_logits:
             return values
-        p = numpy.clip(values, EPSILON, 1 - EPSILON)
+        p = numpy.clip(values, EPSILON * one, one - EPSILON * one)
         return numpy.log(p) - numpy.log1p(-p)
     if kind.from_logits:
-        values = numpy.exp(-numpy.logaddexp(0.0, -values))
+        values = numpy.exp(-numpy.logaddexp(one - one, -values))
     if kind.name == "hamming":
-        threshold = 0.5 if kind.threshold is None else kind.threshold
-        return numpy.where(values > threshold, 1.0, 0.0)
+        if len(values.shape) == 3 and kind.threshold is None:
+            return numpy.argmax(values, axis=-1)
+        return values > (0.5 if kind.threshold is None else kind.threshold)
     return values
 
 
@@ -168,15 +182,36 @@ def distance(x: Any, y: Any, kind: DifferenceKind, numpy: Any = np) -> Any:
     Args:
         x: as `comparable` returns it.
         y: as x, or a shape that broadcasts to it.
-        kind: of the difference; of `euclidean` the square.
+        kind: of the difference.
         numpy: as in `comparable`.
+
+    Returns:
+        Of x's shape and dtype; of `euclidean` the square, of `hamming` bool.
     """
+    if kind.name == "hamming":
+        return numpy.not_equal(x, y)
     if kind.name in ("squared", "euclidean"):
         return numpy.square(x - y)
     if kind.name == "relative":
         total = x + y
-        return 2 * numpy.abs(x - y) / numpy.where(total > 0, total, 1.0)
+        safe = numpy.where(total > 0, total, numpy.ones_like(total))
+        return 2 * numpy.abs(x - y) / safe
     return numpy.abs(x - y)
+
+
+def over_labels(each: Any, kind: DifferenceKind, by_label: bool, numpy: Any = np) -> Any:
+    """One difference of an example's labels.
+
+    Args:
+        each: as `distance` returns it.
+        kind: of the difference.
+        by_label: whether its last axis is labels.
+        numpy: as in `comparable`.
+    """
+    if by_label:
+        by_sum = kind.name in ("absolute", "euclidean", "squared")
+        each = (numpy.sum if by_sum else numpy.mean)(each, axis=-1)
+    return numpy.sqrt(each) if kind.name == "euclidean" else each
 
 
 def example_differences(
@@ -202,8 +237,8 @@ def example_differences(
     p = check_predictions(predictions, kind)
     num_pairs = len(p) * (len(p) - 1) / 2
     found = np.empty(p.shape[1])
-    for part, values, by_label in _chunks(p, kind):
-        found[part] = _sum_over_pairs(values, kind, by_label) / num_pairs
+    for part, values in _chunks(p, kind):
+        found[part] = _sum_over_pairs(values, kind) / num_pairs
     return found
 
 
@@ -246,17 +281,16 @@ def differences_from_mean(
             "pairs is not known, received True."
         )
     found = np.empty(p.shape[1])
-    for part, values, by_label in _chunks(p, kind):
+    for part, values in _chunks(p, kind):
         if kind.name == "hamming":
-            mean = _mean(_probabilities(p[:, part], kind))
-            mean = _labels(mean[None], kind)[0][0]
+            mean = _predicted_by_mean(p[:, part], kind)
         else:
             mean = _mean(values)
         if kind.name == "relative":
             each = np.abs(values - mean) / np.where(mean > 0, mean, 1.0)
         else:
-            each = _mismatch(values, mean, kind)
-        found[part] = _over_labels(each, kind, by_label).mean(axis=0)
+            each = distance(values, mean, kind)
+        found[part] = over_labels(each, kind, values.ndim == 3).mean(axis=0)
     return found / mean_to_pairs_ratio(len(p), kind) if rescale else found
 
 
@@ -335,16 +369,15 @@ def pair_sums(
     num_models = len(predictions)
     found = np.zeros((num_sets, num_models, num_models))
     order = None if sets is None else np.argsort(sets, kind="stable")
-    for part, values, by_label in _chunks(predictions, kind, order):
+    for part, values in _chunks(predictions, kind, order):
         chosen = part if order is None else order[part]
         weight = weights[chosen]
         # Examples of one set lie side by side.
         ids = np.zeros(len(weight), int) if sets is None else sets[chosen]
         starts = np.flatnonzero(np.diff(ids, prepend=-1))
         for i in range(num_models - 1):
-            each = _over_labels(
-                _mismatch(values[i + 1 :], values[i], kind), kind, by_label
-            )
+            each = distance(values[i + 1 :], values[i], kind)
+            each = over_labels(each, kind, values.ndim == 3)
             sums = np.add.reduceat(each * weight, starts, axis=1)
             found[ids[starts], i, i + 1 :] += sums.T
     return found + np.swapaxes(found, 1, 2)
@@ -352,45 +385,20 @@ def pair_sums(
 
 def _chunks(
     p: np.ndarray, kind: DifferenceKind, order: np.ndarray | None = None
-) -> Iterator[tuple[slice, np.ndarray, bool]]:
-    """The examples' positions, what is compared of them, whether it is by label."""
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """The examples' positions, and what is compared of them."""
     size = max(1, _CHUNK_VALUES // int(np.prod(p.shape[:1] + p.shape[2:])))
     for start in range(0, p.shape[1], size):
         part = slice(start, min(start + size, p.shape[1]))
         values = p[:, part] if order is None else p[:, order[part]]
-        if kind.name == "hamming":
-            yield part, *_labels(_probabilities(values, kind), kind)
-        else:
-            compared = comparable(values.astype(np.float64), kind)
-            yield part, compared, p.ndim == 3
+        yield part, comparable(values.astype(np.float64), kind)
 
 
-def _probabilities(values: np.ndarray, kind: DifferenceKind) -> np.ndarray:
+def _predicted_by_mean(values: np.ndarray, kind: DifferenceKind) -> np.ndarray:
+    """The labels that the models' mean probability predicts."""
     probability = DifferenceKind("absolute", from_logits=kind.from_logits)
-    return comparable(values.astype(np.float64), probability)
-
-
-def _labels(probabilities: np.ndarray, kind: DifferenceKind) -> tuple[np.ndarray, bool]:
-    """The predicted labels, and whether there is one for each label."""
-    if probabilities.ndim == 3 and kind.threshold is None:
-        return probabilities.argmax(axis=2).astype(np.float64), False
-    without_logits = dataclasses.replace(kind, from_logits=False)
-    return comparable(probabilities, without_logits), probabilities.ndim == 3
-
-
-def _mismatch(x: np.ndarray, y: np.ndarray, kind: DifferenceKind) -> np.ndarray:
-    """As `distance`, but labels by argmax are only equal or not."""
-    if kind.name == "hamming":
-        return (x != y).astype(np.float64)
-    return distance(x, y, kind)
-
-
-def _over_labels(each: np.ndarray, kind: DifferenceKind, by_label: bool) -> np.ndarray:
-    """One difference of an example's labels, which are the last axis."""
-    if by_label:
-        by_sum = kind.name in ("absolute", "euclidean", "squared")
-        each = each.sum(axis=-1) if by_sum else each.mean(axis=-1)
-    return np.sqrt(each) if kind.name == "euclidean" else each
+    mean = _mean(comparable(values.astype(np.float64), probability))
+    return comparable(mean[None], dataclasses.replace(kind, from_logits=False))[0]
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -398,23 +406,21 @@ def _mean(values: np.ndarray) -> np.ndarray:
     return values[0] + (values - values[0]).mean(axis=0)
 
 
-def _sum_over_pairs(
-    values: np.ndarray, kind: DifferenceKind, by_label: bool
-) -> np.ndarray:
+def _sum_over_pairs(values: np.ndarray, kind: DifferenceKind) -> np.ndarray:
     """The sum over pairs of models, (num_examples,)."""
     num_models = len(values)
+    by_label = values.ndim == 3
     if kind.name in ("absolute", "logit"):
         # The gap behind the k lowest lies between k of them and the M - k others.
         k = np.arange(1, num_models)
         gaps = np.diff(np.sort(np.moveaxis(values, 0, -1), axis=-1), axis=-1)
-        return _over_labels(gaps @ (k * (num_models - k)), kind, by_label)
+        return over_labels(gaps @ (k * (num_models - k)), kind, by_label)
     if kind.name == "squared":
         deviations = values - _mean(values)
         total = num_models * np.square(deviations).sum(axis=0)
-        return _over_labels(total, kind, by_label)
-    return sum(
-        _over_labels(_mismatch(values[i + 1 :], values[i], kind), kind, by_label).sum(
-            axis=0
-        )
-        for i in range(num_models - 1)
-    )
+        return over_labels(total, kind, by_label)
+    found = np.zeros(values.shape[1])
+    for i in range(num_models - 1):
+        each = distance(values[i + 1 :], values[i], kind)
+        found += over_labels(each, kind, by_label).sum(axis=0)
+    return found
