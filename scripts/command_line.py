@@ -253,6 +253,14 @@ def show_figures(figures: Mapping[str, Any], as_json: bool) -> None:
         print(f"{name.replace('_', ' '):<{width}}  {text}")
 
 
+def show_table(rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows of cells, the first column to the left, the others to the right."""
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = [first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]
+        print("  ".join(cells))
+
+
 def _parse_flags(
     kinds: Sequence[str], meaning: str | None, argv: list[str]
 ) -> list[str]:

@@ -76,7 +76,7 @@ def _show(report) -> None:
         rows = [["ratio", "estimate", "95% interval"]]
         for kind, ratio in report["ratios"].items():
             rows.append([kind, f"{ratio['estimate']:.4g}", _range(ratio)])
-        print("\n".join(_aligned(rows)))
+        command_line.show_table(rows)
     kind = next(iter(report["kinds"]))
     for column, slices in report["slices"].items():
         print()
@@ -85,7 +85,7 @@ def _show(report) -> None:
             figures = (part["mean_prediction"], part["mean"])
             row = [part["name"], f"{part['num_examples']:,}"]
             rows.append(row + [f"{x:.4g}" for x in figures] + [_range(part["interval"])])
-        print("\n".join(_aligned(rows)))
+        command_line.show_table(rows)
 
 
 def _show_models(report) -> None:
@@ -102,22 +102,13 @@ def _show_models(report) -> None:
         rows.append(
             [kind, f"{figures['mean']:.4g}", _range(figures["interval"]), *values]
         )
-    print("\n".join(_aligned(rows)))
+    command_line.show_table(rows)
 
 
 def _range(interval) -> str:
     if interval is None or interval["low"] is None:
         return "-"
     return f"{interval['low']:.4g} to {interval['high']:.4g}"
-
-
-def _aligned(rows) -> list[str]:
-    """Lines of a table: the first column to the left, the others to the right."""
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-        for row in rows
-    ]
 
 
 if __name__ == "__main__":
