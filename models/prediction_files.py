@@ -158,7 +158,7 @@ def _read(path: str) -> dict[str, np.ndarray]:
             if name not in types:
                 raise ValueError(
                     f"{path}: expected a column {name}, received none of this name "
-                    f"({', '.join(types)[:200]}); predict.py writes {', '.join(_TYPES)}."
+                    f"({', '.join(types)[:200]})."
                 )
         columns = {name: _column(path, file, name) for name in _TYPES}
     if not len(columns["row"]):

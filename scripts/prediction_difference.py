@@ -1,8 +1,8 @@
 """How far the predictions of several models are apart, from the files of predict.py.
 
-The files are of the same rows, one a model: two or more. With three models or more there
-are 95 % intervals, by a bootstrap over models. Figures are fractions, not percent. It
-needs the extra `data` (pyarrow).
+The files are of the same rows, one a model: two or more. With three models or more
+there are 95 % intervals, by a bootstrap over models. Figures are fractions, not
+percent. It needs the extra `data` (pyarrow).
 
     python scripts/predict.py --model=demo/model --output=demo/predictions_0.parquet
     python scripts/predict.py --model=demo/compared/smelu_1 \\
@@ -84,7 +84,9 @@ def _show(report) -> None:
         for part in slices:
             figures = (part["mean_prediction"], part["mean"])
             row = [part["name"], f"{part['num_examples']:,}"]
-            rows.append(row + [f"{x:.4g}" for x in figures] + [_range(part["interval"])])
+            rows.append(
+                row + [f"{x:.4g}" for x in figures] + [_range(part["interval"])]
+            )
         command_line.show_table(rows)
 
 

@@ -1,4 +1,4 @@
-"""The metrics' logic, without a Keras: each flavour mixes it into its own base class."""
+"""The metrics' logic without a Keras: each flavour mixes it into its own base class."""
 
 from __future__ import annotations
 
@@ -68,9 +68,8 @@ class PredictionDifferenceMixin:
             )
         if num_models < 2:
             raise ValueError(f"num_models: expected 2 or more, received {num_models}.")
-        super().__init__(  # type: ignore[call-arg]
-            name=name, dtype=tf.as_dtype(dtype).name
-        )
+        dtype = tf.as_dtype(dtype).name
+        super().__init__(name=name, dtype=dtype)  # type: ignore[call-arg]
         self.num_models = num_models
         self._kind = DifferenceKind(kind, from_logits, threshold)
         # As in `PredictionDifferenceCounts`.
@@ -78,10 +77,11 @@ class PredictionDifferenceMixin:
             name="pair_sums",
             shape=(num_models * (num_models - 1) // 2,),
             initializer="zeros",
+            dtype=dtype,
         )
         # The weight and the number of examples.
         self.totals = self.add_weight(  # type: ignore[attr-defined]
-            name="totals", shape=(2,), initializer="zeros"
+            name="totals", shape=(2,), initializer="zeros", dtype=dtype
         )
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -133,7 +133,9 @@ class PredictionDifferenceMixin:
             ValueError: predictions were not finite.
         """
         variables = (self.pair_sums, self.totals)
-        sums, totals = (np.array(tf.convert_to_tensor(v), np.float64) for v in variables)
+        sums, totals = (
+            np.array(tf.convert_to_tensor(v), np.float64) for v in variables
+        )
         weight, num_examples = map(float, totals)
         return PredictionDifferenceCounts(
             self._kind, self.num_models, sums, weight, int(num_examples)

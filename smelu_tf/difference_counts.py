@@ -61,7 +61,9 @@ class PredictionDifferenceCounts:
             )
         values = np.array([*self.pair_sums, self.weight, self.num_examples])
         if not np.all(np.isfinite(values) & (values >= 0)):
-            raise ValueError("counts: expected finite values of 0 or more, received others.")
+            raise ValueError(
+                "counts: expected finite values of 0 or more, received others."
+            )
 
     @classmethod
     def zero(

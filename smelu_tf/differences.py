@@ -157,8 +157,8 @@ def comparable(values: Any, kind: DifferenceKind, numpy: Any = np) -> Any:
 
     Returns:
         Logits or probabilities, of the same shape and dtype. Of `hamming` what is
-        predicted: bool of the same shape by a threshold; int without the last axis,
-        the label with the highest prediction, where there are labels and no threshold.
+        predicted: bool of the same shape, by a threshold; or where there are several
+        labels and no threshold the likeliest one, int, without the last axis.
     """
     # In this dtype: TensorFlow's NumPy would make float64 of Python's numbers.
     one = numpy.ones_like(values)
@@ -170,7 +170,8 @@ def comparable(values: Any, kind: DifferenceKind, numpy: Any = np) -> Any:
     if kind.from_logits:
         values = numpy.exp(-numpy.logaddexp(one - one, -values))
     if kind.name == "hamming":
-        if len(values.shape) == 3 and kind.threshold is None:
+        has_labels = len(values.shape) == 3 and values.shape[-1] != 1
+        if has_labels and kind.threshold is None:
             return numpy.argmax(values, axis=-1)
         return values > (0.5 if kind.threshold is None else kind.threshold)
     return values
@@ -199,7 +200,9 @@ def distance(x: Any, y: Any, kind: DifferenceKind, numpy: Any = np) -> Any:
     return numpy.abs(x - y)
 
 
-def over_labels(each: Any, kind: DifferenceKind, by_label: bool, numpy: Any = np) -> Any:
+def over_labels(
+    each: Any, kind: DifferenceKind, by_label: bool, numpy: Any = np
+) -> Any:
     """One difference of an example's labels.
 
     Args:

@@ -14,7 +14,7 @@ from smelu_tf.models import (
 )
 
 pyarrow = pytest.importorskip("pyarrow")
-import pyarrow.parquet  # noqa: E402
+pytest.importorskip("pyarrow.parquet")
 
 LABELS = (np.arange(300) % 4 == 0).astype(np.float32)
 
@@ -68,7 +68,9 @@ def test_other_columns_and_number_types_are_taken(paths):
 
 def test_log_losses_are_those_of_the_probabilities(paths):
     files = read_prediction_files(paths)
-    for p, loss in zip(files.probabilities.astype(float), files.log_losses(), strict=True):
+    for p, loss in zip(
+        files.probabilities.astype(float), files.log_losses(), strict=True
+    ):
         expected = -np.mean(np.log(np.where(LABELS == 1, p, 1 - p)))
         assert loss == pytest.approx(expected, rel=1e-6)
 
@@ -176,7 +178,9 @@ def test_a_report_has_the_package_s_own_figures(paths):
 
 def test_slices_are_of_the_first_kind_and_hold_every_row(paths):
     files = read_prediction_files(paths)
-    report = difference_report(files, ["absolute", "logit"], num_slices=5, by_label=True)
+    report = difference_report(
+        files, ["absolute", "logit"], num_slices=5, by_label=True
+    )
     assert list(report["slices"]) == ["probability", "label"]
     assert [part["name"] for part in report["slices"]["label"]] == ["0", "1"]
     for parts in report["slices"].values():
@@ -217,7 +221,9 @@ def test_a_reference_that_does_not_fit_is_refused(paths, tmp_path):
     for i in range(2):
         same.append(tmp_path / f"same_{i}.parquet")
         write_predictions(same[-1], [predictions(1)])
-    with pytest.raises(ValueError, match="prediction difference .* above 0, received 0"):
+    with pytest.raises(
+        ValueError, match="prediction difference .* above 0, received 0"
+    ):
         difference_report(files, reference=read_prediction_files(same))
     for path in same:
         rewritten(path, label=1 - LABELS)

@@ -339,7 +339,9 @@ def test_predictions_that_cannot_be_are_refused(predictions, kind, message):
 
 
 def test_what_cannot_be_rescaled_is_refused():
-    with pytest.raises(ValueError, match="rescale: expected False for the kind hamming"):
+    with pytest.raises(
+        ValueError, match="rescale: expected False for the kind hamming"
+    ):
         differences_from_mean([[0.1], [0.2]], "hamming", rescale=True)
     with pytest.raises(ValueError, match="num_models: expected 2 or more, received 1"):
         mean_to_pairs_ratio(1)

@@ -40,6 +40,16 @@ def expected_of(p, w=None, kind="relative"):
     return PredictionDifferenceCounts.of(np.swapaxes(p, 0, 1), w, kind).result()
 
 
+def update_of(metric, **options):
+    """The update as a traced function of predictions and weights, without a value."""
+
+    @tf.function(**options)
+    def update(p, w):
+        metric.update_state(tf.zeros_like(w), p, w)
+
+    return update
+
+
 def test_metrics_is_of_the_keras_that_tensorflow_has_loaded():
     assert smelu_tf.metrics.PredictionDifference is FLAVOURS["tf_keras"][1]
 
@@ -76,7 +86,7 @@ def test_float32_sums_are_nearly_the_same(flavour):
     p, w = sample()
     for name in KINDS:
         metric = flavour[1](3, name, dtype="float32")
-        tf.function(metric.update_state)(None, tf.constant(p), tf.constant(w))
+        update_of(metric)(tf.constant(p), tf.constant(w))
         assert {tf.as_dtype(v.dtype) for v in metric.variables} == {tf.float32}
         expected = expected_of(p, w, name)
         assert float(metric.result()) == pytest.approx(expected, rel=1e-5), name
@@ -93,11 +103,7 @@ def test_counts_beyond_float32_stay_exact(flavour):
 def test_batches_in_a_traced_function_add_up(flavour, shape):
     p, w = sample(100)
     metric = flavour[1](3)
-
-    @tf.function(reduce_retracing=True)
-    def add(p, w):
-        metric.update_state(tf.zeros_like(w), p, w)
-
+    add = update_of(metric, reduce_retracing=True)
     for rows in np.split(np.arange(100), [1, 8, 60]):
         add(tf.constant(p[rows]), tf.constant(w[rows].reshape(shape)))
     assert float(metric.result()) == pytest.approx(expected_of(p, w), rel=1e-12)
@@ -109,10 +115,7 @@ def test_it_compiles_with_xla(flavour):
     p, w = sample()
     for name in KINDS:
         metric = flavour[1](3, name)
-        add = tf.function(
-            lambda p, w, m=metric: m.update_state(None, p, w), jit_compile=True
-        )
-        add(tf.constant(p), tf.constant(w))
+        update_of(metric, jit_compile=True)(tf.constant(p), tf.constant(w))
         expected = expected_of(p, w, name)
         assert float(metric.result()) == pytest.approx(expected, rel=1e-9), name
 
@@ -270,7 +273,10 @@ def test_predictions_of_another_shape_are_refused(flavour, shape):
         (dict(num_models=1), "num_models: expected 2 or more, received 1"),
         (dict(num_models=2, kind="no"), "kind: expected one of relative"),
         (dict(num_models=2, threshold=0.5), "threshold: expected None"),
-        (dict(num_models=2, dtype="float16"), "dtype: expected one of float64, float32"),
+        (
+            dict(num_models=2, dtype="float16"),
+            "dtype: expected one of float64, float32",
+        ),
     ],
 )
 def test_a_metric_that_is_none_is_refused(flavour, arguments, message):
