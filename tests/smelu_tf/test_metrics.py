@@ -120,7 +120,7 @@ def test_it_compiles_with_xla(flavour):
         assert float(metric.result()) == pytest.approx(expected, rel=1e-9), name
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 @given(
     st.sampled_from(sorted(FLAVOURS)),
     st.lists(st.integers(1, 30), min_size=1, max_size=5),
@@ -193,7 +193,9 @@ def model_of(flavour, jit_compile):
     return model
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_it_works_in_fit_and_evaluate_of_a_compiled_model(flavour, jit_compile):
     random = np.random.default_rng(0)
     x, w = random.normal(size=(50, 3)), random.random(50)
