@@ -26,6 +26,7 @@ from .config import (  # noqa: E402
     WideDeepConfig,
 )
 from .configs import PRESETS  # noqa: E402
+from .difference_report import difference_report  # noqa: E402
 from .evaluation import (  # noqa: E402
     Predictions,
     Scorer,
@@ -40,6 +41,7 @@ from .export import export_model_dir, export_saved_model  # noqa: E402
 from .metrics import BinaryCounts, BinaryMetrics, SlidingWindow  # noqa: E402
 from .optimizers import WideDeepOptimizer  # noqa: E402
 from .parameters import parameter_table  # noqa: E402
+from .prediction_files import PredictionFiles, read_prediction_files  # noqa: E402
 from .reliability import calibration_error, reliability  # noqa: E402
 from .replicas import Replicas, with_seed  # noqa: E402
 from .run_record import record_run  # noqa: E402
@@ -62,6 +64,7 @@ __all__ = [
     "EvalConfig",
     "LossConfig",
     "OptimizerConfig",
+    "PredictionFiles",
     "Predictions",
     "Replicas",
     "Scorer",
@@ -78,6 +81,7 @@ __all__ = [
     "WideDeepConfig",
     "WideDeepOptimizer",
     "calibration_error",
+    "difference_report",
     "evaluate",
     "evaluation_report",
     "export_model_dir",
@@ -88,6 +92,7 @@ __all__ = [
     "load_model",
     "parameter_table",
     "predict",
+    "read_prediction_files",
     "record_run",
     "reliability",
     "run_study",

@@ -84,7 +84,7 @@ def parquet_kinds(path: str) -> dict[str, str]:
         By name `number`, `time`, `text`, `list` (of numbers or texts) or `other`, which
         no schema's column can be read from.
     """
-    with _open(path) as file:
+    with open_parquet(path) as file:
         return {field.name: _kind_of(field.type) for field in file.schema_arrow}
 
 
@@ -119,7 +119,7 @@ def parquet_texts(path: str) -> Iterator[dict[str, str]]:
     """
     kinds = parquet_kinds(path)
     read = [name for name, kind in kinds.items() if kind != "other"]
-    with _open(path) as file:
+    with open_parquet(path) as file:
         for batch in file.iter_batches(batch_size=_CHUNK, columns=read):
             columns = {name: [""] * batch.num_rows for name in kinds}
             for name in read:
@@ -152,10 +152,16 @@ def _as_text(value: Any) -> str:
 
 def count_parquet_rows(files: Sequence[str]) -> int:
     """How many rows files have, as their footers say."""
-    return sum(_open(path).metadata.num_rows for path in files)
+    return sum(open_parquet(path).metadata.num_rows for path in files)
 
 
-def _open(path: str) -> Any:
+def open_parquet(path: str) -> Any:
+    """A `pyarrow.parquet.ParquetFile`, a context manager.
+
+    Raises:
+        ValueError: the file cannot be read, or is no Parquet file.
+        ImportError: pyarrow is not installed; names the command that installs it.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
@@ -175,7 +181,7 @@ def _open(path: str) -> Any:
 
 def _check_columns(path: str, schema: Schema) -> None:
     """Raises a ValueError where a file lacks a column, or its type does not fit."""
-    with _open(path) as file:
+    with open_parquet(path) as file:
         types = {field.name: field.type for field in file.schema_arrow}
     for name in raw_specs(schema):
         if name not in types:
@@ -212,7 +218,7 @@ def _chunks(
     names = sorted(raw_specs(schema))
     for path in files:
         first = 1
-        with _open(path) as file:
+        with open_parquet(path) as file:
             batches = file.iter_batches(batch_size=_CHUNK, columns=names)
             while True:
                 try:

@@ -26,12 +26,16 @@ from ml_collections import config_flags  # noqa: E402
 _HELP = ("-h", "-help", "--help", "-helpshort", "--helpshort")
 
 
-def run(main: Callable[..., None], kinds: Sequence[str] = ()) -> None:
+def run(
+    main: Callable[..., None], kinds: Sequence[str] = (), words: str | None = None
+) -> None:
     """Runs a script's main: exit code 2 and one line for what its user can mend.
 
     Args:
         main: what the script does.
         kinds: if given, the script takes one of these words, which main is called with.
+        words: if given, it takes words of this meaning, one or more, which main is
+            called with.
     """
 
     def guarded(argv: list[str]) -> None:
@@ -40,7 +44,7 @@ def run(main: Callable[..., None], kinds: Sequence[str] = ()) -> None:
             import_tensorflow()
             main(*argv[1:])
 
-    app.run(guarded, flags_parser=functools.partial(_parse_flags, kinds))
+    app.run(guarded, flags_parser=functools.partial(_parse_flags, kinds, words))
 
 
 def import_tensorflow() -> None:
@@ -314,7 +318,17 @@ def show_figures(figures: Mapping[str, Any], as_json: bool) -> None:
         print(f"{name.replace('_', ' '):<{width}}  {text}")
 
 
-def _parse_flags(kinds: Sequence[str], argv: list[str]) -> list[str]:
+def show_table(rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows of cells, the first column to the left, the others to the right."""
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = [first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]
+        print("  ".join(cells))
+
+
+def _parse_flags(
+    kinds: Sequence[str], meaning: str | None, argv: list[str]
+) -> list[str]:
     if any(argument in _HELP for argument in argv[1:]):
         # Flags defined here belong to the script as much as its own.
         for flag in flags.FLAGS.flags_by_module_dict().get(__name__, ()):
@@ -328,7 +342,9 @@ def _parse_flags(kinds: Sequence[str], argv: list[str]) -> list[str]:
     if kinds and (len(words) != 1 or words[0] not in kinds):
         received = " ".join(words) or "none"
         fail(f"expected one of {', '.join(kinds)}, received {received}.")
-    if words and not kinds:
+    if meaning and not words:
+        fail(f"expected {meaning}, received none.")
+    if words and not kinds and not meaning:
         fail(f"expected flags only (--name=value), received {rest[1]!r}.")
     return rest
 

@@ -69,11 +69,11 @@ def _show(report) -> None:
     command_line.show_figures(overall, as_json=False)
     for column, slices in report.get("slices", {}).items():
         print()
-        print("\n".join(_table(column, slices)))
+        command_line.show_table(_rows(column, slices))
 
 
-def _table(column, slices) -> list[str]:
-    """Lines of aligned figures, one a slice; of long values the beginning."""
+def _rows(column, slices) -> list[list[str]]:
+    """A table's head and a row for each slice; of long values the beginning."""
     names = ("num_examples", "log_loss", "normalized_entropy", "auc", "calibration")
     rows = [[column, *(name.replace("_", " ") for name in names)]]
     for row in slices:
@@ -81,11 +81,7 @@ def _table(column, slices) -> list[str]:
         figures = [f"{row['num_examples']:,}"]
         figures += ["-" if row[n] is None else f"{row[n]:.4f}" for n in names[1:]]
         rows.append([value, *figures])
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-        for row in rows
-    ]
+    return rows
 
 
 if __name__ == "__main__":

@@ -1,20 +1,27 @@
 """SmeLU and its kin for TensorFlow and Keras, and the prediction difference.
 
-`SmeLU`, `GSmeLU`, `RESCU` and `SignalPreserving` are those of whatever `tf.keras` is;
-`smelu_tf.keras_layers` (Keras 3) and `smelu_tf.tf_keras_layers` (tf-keras) hold those
-of each flavour. Importing this package makes `activation="smelu"` known to that Keras.
+`SmeLU`, `GSmeLU`, `RESCU`, `SignalPreserving` and `metrics` are those of whatever
+`tf.keras` is; `smelu_tf.keras_layers` and `keras_metrics` (Keras 3) and
+`smelu_tf.tf_keras_layers` and `tf_keras_metrics` (tf-keras) hold those of each flavour.
+Importing this package makes `activation="smelu"` known to that Keras.
 """
 
-import tensorflow as _tf
-
+from . import metrics
+from ._keras_flavour import flavour_of_tensorflow as _flavour_of_tensorflow
+from .bootstrap import Bootstrap, bootstrap_interval, pd_ratio
+from .difference_counts import PredictionDifferenceCounts
+from .differences import DifferenceKind
 from .functional import gsmelu, rescu, smelu
 from .kernel import get_kernel, set_kernel
 from .names import get
-from .prediction_difference import prediction_difference
+from .prediction_difference import (
+    prediction_difference,
+    summarize_prediction_difference,
+)
 from .replacement import replace_activations
 
 # TensorFlow has loaded its Keras already; the other one is left alone.
-if _tf.keras.Model.__module__.partition(".")[0] == "tf_keras":
+if _flavour_of_tensorflow() == "tf_keras":
     from .tf_keras_layers import RESCU, GSmeLU, SignalPreserving, SmeLU
 else:
     from .keras_layers import RESCU, GSmeLU, SignalPreserving, SmeLU
@@ -22,16 +29,23 @@ else:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bootstrap",
+    "DifferenceKind",
     "GSmeLU",
+    "PredictionDifferenceCounts",
     "RESCU",
     "SignalPreserving",
     "SmeLU",
+    "bootstrap_interval",
     "get",
     "get_kernel",
     "gsmelu",
+    "metrics",
+    "pd_ratio",
     "prediction_difference",
     "replace_activations",
     "rescu",
     "set_kernel",
     "smelu",
+    "summarize_prediction_difference",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .differences import Kind, check_predictions, check_weights, pair_sums
+from .differences import DifferenceKind, check_predictions, check_weights, pair_sums
 
 OVER = ("models", "examples", "both")
 """What can be resampled."""
@@ -91,7 +91,7 @@ class Interval:
 def bootstrap_interval(
     predictions: Any,
     weights: Any = None,
-    kind: str | Kind = "relative",
+    kind: str | DifferenceKind = "relative",
     bootstrap: Bootstrap | None = None,
     clusters: Any = None,
 ) -> Interval:
@@ -133,7 +133,7 @@ def bootstrap_interval(
         True
     """
     bootstrap = bootstrap or Bootstrap()
-    kind = Kind.of(kind)
+    kind = DifferenceKind.of(kind)
     p = check_predictions(predictions, kind)
     w = check_weights(weights, p.shape[1])
     random = np.random.default_rng(bootstrap.seed)
@@ -190,7 +190,7 @@ def pd_ratio(
     numerator: Any,
     denominator: Any,
     weights: Any = None,
-    kind: str | Kind = "relative",
+    kind: str | DifferenceKind = "relative",
     bootstrap: Bootstrap | None = None,
     paired: bool = False,
     clusters: Any = None,
@@ -228,7 +228,7 @@ def pd_ratio(
         True
     """
     bootstrap = bootstrap or Bootstrap()
-    kind = Kind.of(kind)
+    kind = DifferenceKind.of(kind)
     above, below = (check_predictions(p, kind) for p in (numerator, denominator))
     if above.shape[1:] != below.shape[1:]:
         raise ValueError(
@@ -274,7 +274,7 @@ class _Group:
         cls,
         p: np.ndarray,
         w: np.ndarray,
-        kind: Kind,
+        kind: DifferenceKind,
         sets: np.ndarray | None,
         num_sets: int,
     ) -> _Group:

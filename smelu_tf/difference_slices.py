@@ -9,7 +9,7 @@ import numpy as np
 
 from .bootstrap import Bootstrap, Interval, bootstrap_interval
 from .differences import (
-    Kind,
+    DifferenceKind,
     check_predictions,
     check_weights,
     comparable,
@@ -110,7 +110,7 @@ def slice_by_value(keys: Any) -> Slicing:
 
 
 def slice_by_prediction(
-    predictions: Any, num_slices: int = 10, kind: str | Kind = "relative"
+    predictions: Any, num_slices: int = 10, kind: str | DifferenceKind = "relative"
 ) -> Slicing:
     """Slices of about equally many examples by the models' mean probability: deciles.
 
@@ -129,7 +129,7 @@ def slice_by_prediction(
         >>> slice_by_prediction([[0.1, 0.2, 0.3, 0.4]] * 2, num_slices=2).names
         ('0.1 to 0.2', '0.3 to 0.4')
     """
-    kind = Kind("absolute", from_logits=Kind.of(kind).from_logits)
+    kind = DifferenceKind("absolute", from_logits=DifferenceKind.of(kind).from_logits)
     p = check_predictions(predictions, kind)
     if p.ndim != 2:
         raise ValueError(
@@ -200,7 +200,7 @@ def measure_slices(
     predictions: Any,
     slicing: Slicing,
     weights: Any = None,
-    kind: str | Kind = "relative",
+    kind: str | DifferenceKind = "relative",
     bootstrap: Bootstrap | None = None,
     max_slices: int = MAX_SLICES,
 ) -> list[DifferenceSlice]:
@@ -226,7 +226,7 @@ def measure_slices(
         >>> [(s.name, round(s.mean, 4)) for s in slices]
         [('a', 0.0), ('b', 0.4)]
     """
-    kind = Kind.of(kind)
+    kind = DifferenceKind.of(kind)
     p = check_predictions(predictions, kind)
     w = check_weights(weights, p.shape[1])
     if slicing.codes.shape != w.shape:
@@ -246,7 +246,11 @@ def measure_slices(
 
 
 def _measure(
-    name: str, p: np.ndarray, w: np.ndarray, kind: Kind, bootstrap: Bootstrap | None
+    name: str,
+    p: np.ndarray,
+    w: np.ndarray,
+    kind: DifferenceKind,
+    bootstrap: Bootstrap | None,
 ) -> DifferenceSlice:
     interval = None
     if bootstrap and (np.sum(w > 0) > 1 or not bootstrap.resamples_examples):
@@ -264,9 +268,9 @@ def _measure(
     )
 
 
-def _mean_predictions(p: np.ndarray, kind: Kind) -> np.ndarray:
+def _mean_predictions(p: np.ndarray, kind: DifferenceKind) -> np.ndarray:
     """The models' mean probability, (num_examples[, num_labels])."""
-    probability = Kind("absolute", from_logits=kind.from_logits)
+    probability = DifferenceKind("absolute", from_logits=kind.from_logits)
     parts = [
         comparable(p[:, i : i + _CHUNK].astype(np.float64), probability).mean(axis=0)
         for i in range(0, p.shape[1], _CHUNK)

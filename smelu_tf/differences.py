@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 KINDS = ("relative", "absolute", "euclidean", "squared", "logit", "hamming")
-"""What `Kind` knows by name."""
+"""What `DifferenceKind` knows by name."""
 
 # Where logits of probabilities end: as Keras does it in its cross-entropies.
 EPSILON = 1e-7
@@ -19,7 +19,7 @@ _CHUNK_VALUES = 1 << 17
 
 
 @dataclasses.dataclass(frozen=True)
-class Kind:
+class DifferenceKind:
     """A kind of difference between predictions p and q of one example.
 
         relative    2 · |p - q| / (p + q), 0 where both are 0; the mean over labels
@@ -46,7 +46,7 @@ class Kind:
         ValueError: an unknown name, or a threshold that is none.
 
     Example:
-        >>> Kind("hamming", threshold=0.02).name
+        >>> DifferenceKind("hamming", threshold=0.02).name
         'hamming'
     """
 
@@ -73,12 +73,14 @@ class Kind:
             )
 
     @classmethod
-    def of(cls, kind: str | Kind) -> Kind:
+    def of(cls, kind: str | DifferenceKind) -> DifferenceKind:
         """The kind of a name; a kind is itself."""
-        return kind if isinstance(kind, Kind) else cls(kind)
+        return kind if isinstance(kind, DifferenceKind) else cls(kind)
 
 
-def check_predictions(predictions: Any, kind: str | Kind = "relative") -> np.ndarray:
+def check_predictions(
+    predictions: Any, kind: str | DifferenceKind = "relative"
+) -> np.ndarray:
     """Predictions as a floating array of checked shape and values.
 
     Args:
@@ -102,7 +104,7 @@ def check_predictions(predictions: Any, kind: str | Kind = "relative") -> np.nda
             "predictions: expected shape (num_models, num_examples[, num_labels]) with "
             f"2 models or more, received {p.shape}."
         )
-    kind = Kind.of(kind)
+    kind = DifferenceKind.of(kind)
     low, high, values = -np.inf, np.inf, "finite values"
     if not kind.from_logits and kind.name in ("logit", "hamming"):
         low, high, values = 0, 1, "probabilities from 0 to 1"
@@ -116,8 +118,15 @@ def check_predictions(predictions: Any, kind: str | Kind = "relative") -> np.nda
     return p
 
 
-def check_weights(weights: Any, num_examples: int) -> np.ndarray:
+def check_weights(
+    weights: Any, num_examples: int, may_be_zero: bool = False
+) -> np.ndarray:
     """Weights of examples as float64 (num_examples,); 1 where None.
+
+    Args:
+        weights: of the examples.
+        num_examples: how many there are.
+        may_be_zero: whether they may all be 0, as those of a part of the examples may.
 
     Raises:
         ValueError: another shape, values that are negative or not finite, or all 0.
@@ -129,55 +138,88 @@ def check_weights(weights: Any, num_examples: int) -> np.ndarray:
         raise ValueError(
             f"weights: expected shape ({num_examples},), received {w.shape}."
         )
-    if not np.all(np.isfinite(w)) or np.any(w < 0) or not np.any(w > 0):
+    if not np.all(np.isfinite(w)) or np.any(w < 0):
         raise ValueError(
-            "weights: expected finite values of 0 or more, not all 0, received others."
+            "weights: expected finite values of 0 or more, received others."
         )
+    if not may_be_zero and not np.any(w > 0):
+        raise ValueError("weights: expected values that are not all 0, received zeros.")
     return w
 
 
-def comparable(values: Any, kind: Kind, numpy: Any = np) -> Any:
+def comparable(values: Any, kind: DifferenceKind, numpy: Any = np) -> Any:
     """What of predictions the distance is taken of.
 
     Args:
-        values: float64, of any shape.
-        kind: of the difference; labels of `hamming` are by the threshold.
+        values: floating, of two axes, or of three, the last one of which is labels.
+        kind: of the difference.
         numpy: `np` for arrays, TensorFlow's `tnp` for tensors: one formula for both.
 
     Returns:
-        float64 of the same shape: logits, predicted labels (0 or 1), or probabilities.
+        Logits or probabilities, of the same shape and dtype. Of `hamming` what is
+        predicted: bool of the same shape, by a threshold; or where there are several
+        labels and no threshold the likeliest one, int, without the last axis.
     """
+    # In this dtype: TensorFlow's NumPy would make float64 of Python's numbers.
+    one = numpy.ones_like(values)
     if kind.name == "logit":
         if kind.from_logits:
             return values
-        p = numpy.clip(values, EPSILON, 1 - EPSILON)
+        p = numpy.clip(values, EPSILON * one, one - EPSILON * one)
         return numpy.log(p) - numpy.log1p(-p)
     if kind.from_logits:
-        values = numpy.exp(-numpy.logaddexp(0.0, -values))
+        values = numpy.exp(-numpy.logaddexp(one - one, -values))
     if kind.name == "hamming":
-        threshold = 0.5 if kind.threshold is None else kind.threshold
-        return numpy.where(values > threshold, 1.0, 0.0)
+        has_labels = len(values.shape) == 3 and values.shape[-1] != 1
+        if has_labels and kind.threshold is None:
+            return numpy.argmax(values, axis=-1)
+        return values > (0.5 if kind.threshold is None else kind.threshold)
     return values
 
 
-def distance(x: Any, y: Any, kind: Kind, numpy: Any = np) -> Any:
+def distance(x: Any, y: Any, kind: DifferenceKind, numpy: Any = np) -> Any:
     """The distance of each element, before labels are reduced.
 
     Args:
         x: as `comparable` returns it.
         y: as x, or a shape that broadcasts to it.
-        kind: of the difference; of `euclidean` the square.
+        kind: of the difference.
         numpy: as in `comparable`.
+
+    Returns:
+        Of x's shape and dtype; of `euclidean` the square, of `hamming` bool.
     """
+    if kind.name == "hamming":
+        return numpy.not_equal(x, y)
     if kind.name in ("squared", "euclidean"):
         return numpy.square(x - y)
     if kind.name == "relative":
         total = x + y
-        return 2 * numpy.abs(x - y) / numpy.where(total > 0, total, 1.0)
+        safe = numpy.where(total > 0, total, numpy.ones_like(total))
+        return 2 * numpy.abs(x - y) / safe
     return numpy.abs(x - y)
 
 
-def example_differences(predictions: Any, kind: str | Kind = "relative") -> np.ndarray:
+def over_labels(
+    each: Any, kind: DifferenceKind, by_label: bool, numpy: Any = np
+) -> Any:
+    """One difference of an example's labels.
+
+    Args:
+        each: as `distance` returns it.
+        kind: of the difference.
+        by_label: whether its last axis is labels.
+        numpy: as in `comparable`.
+    """
+    if by_label:
+        by_sum = kind.name in ("absolute", "euclidean", "squared")
+        each = (numpy.sum if by_sum else numpy.mean)(each, axis=-1)
+    return numpy.sqrt(each) if kind.name == "euclidean" else each
+
+
+def example_differences(
+    predictions: Any, kind: str | DifferenceKind = "relative"
+) -> np.ndarray:
     """The mean difference over all pairs of models, of each example.
 
     Args:
@@ -194,21 +236,21 @@ def example_differences(predictions: Any, kind: str | Kind = "relative") -> np.n
         >>> example_differences([[0.10, 0.20], [0.12, 0.20]]).round(4)
         array([0.1818, 0.    ])
     """
-    kind = Kind.of(kind)
+    kind = DifferenceKind.of(kind)
     p = check_predictions(predictions, kind)
     num_pairs = len(p) * (len(p) - 1) / 2
     found = np.empty(p.shape[1])
-    for part, values, by_label in _chunks(p, kind):
-        found[part] = _sum_over_pairs(values, kind, by_label) / num_pairs
+    for part, values in _chunks(p, kind):
+        found[part] = _sum_over_pairs(values, kind) / num_pairs
     return found
 
 
 def differences_from_mean(
-    predictions: Any, kind: str | Kind = "relative", rescale: bool = False
+    predictions: Any, kind: str | DifferenceKind = "relative", rescale: bool = False
 ) -> np.ndarray:
     """The mean difference of the models from the ensemble's mean, of each example.
 
-        relative: |p - mean| / mean;   others: as in `Kind`
+        relative: |p - mean| / mean;   others: as in `DifferenceKind`
 
     It grows with the number M of models: where a model's deviations are Gaussian,
 
@@ -234,7 +276,7 @@ def differences_from_mean(
         >>> differences_from_mean([[0.10, 0.20], [0.12, 0.20]]).round(4)
         array([0.0909, 0.    ])
     """
-    kind = Kind.of(kind)
+    kind = DifferenceKind.of(kind)
     p = check_predictions(predictions, kind)
     if rescale and kind.name == "hamming":
         raise ValueError(
@@ -242,21 +284,22 @@ def differences_from_mean(
             "pairs is not known, received True."
         )
     found = np.empty(p.shape[1])
-    for part, values, by_label in _chunks(p, kind):
+    for part, values in _chunks(p, kind):
         if kind.name == "hamming":
-            mean = _mean(_probabilities(p[:, part], kind))
-            mean = _labels(mean[None], kind)[0][0]
+            mean = _predicted_by_mean(p[:, part], kind)
         else:
             mean = _mean(values)
         if kind.name == "relative":
             each = np.abs(values - mean) / np.where(mean > 0, mean, 1.0)
         else:
-            each = _mismatch(values, mean, kind)
-        found[part] = _over_labels(each, kind, by_label).mean(axis=0)
+            each = distance(values, mean, kind)
+        found[part] = over_labels(each, kind, values.ndim == 3).mean(axis=0)
     return found / mean_to_pairs_ratio(len(p), kind) if rescale else found
 
 
-def mean_to_pairs_ratio(num_models: int, kind: str | Kind = "relative") -> float:
+def mean_to_pairs_ratio(
+    num_models: int, kind: str | DifferenceKind = "relative"
+) -> float:
     """How the mean difference from the ensemble's mean compares with all pairs'.
 
         sqrt((M - 1) / (2M)), and for `squared` its square
@@ -275,11 +318,12 @@ def mean_to_pairs_ratio(num_models: int, kind: str | Kind = "relative") -> float
     if num_models < 2:
         raise ValueError(f"num_models: expected 2 or more, received {num_models}.")
     square = (num_models - 1) / (2 * num_models)
-    return square if Kind.of(kind).name == "squared" else float(np.sqrt(square))
+    is_squared = DifferenceKind.of(kind).name == "squared"
+    return square if is_squared else float(np.sqrt(square))
 
 
 def pair_means(
-    predictions: Any, weights: Any = None, kind: str | Kind = "relative"
+    predictions: Any, weights: Any = None, kind: str | DifferenceKind = "relative"
 ) -> np.ndarray:
     """The mean difference over examples, of each pair of models.
 
@@ -300,7 +344,7 @@ def pair_means(
                [0., 0., 1.],
                [1., 1., 0.]])
     """
-    kind = Kind.of(kind)
+    kind = DifferenceKind.of(kind)
     p = check_predictions(predictions, kind)
     w = check_weights(weights, p.shape[1])
     return pair_sums(p, w, kind)[0] / w.sum()
@@ -309,7 +353,7 @@ def pair_means(
 def pair_sums(
     predictions: np.ndarray,
     weights: np.ndarray,
-    kind: Kind,
+    kind: DifferenceKind,
     sets: np.ndarray | None = None,
     num_sets: int = 1,
 ) -> np.ndarray:
@@ -328,63 +372,36 @@ def pair_sums(
     num_models = len(predictions)
     found = np.zeros((num_sets, num_models, num_models))
     order = None if sets is None else np.argsort(sets, kind="stable")
-    for part, values, by_label in _chunks(predictions, kind, order):
+    for part, values in _chunks(predictions, kind, order):
         chosen = part if order is None else order[part]
         weight = weights[chosen]
         # Examples of one set lie side by side.
         ids = np.zeros(len(weight), int) if sets is None else sets[chosen]
         starts = np.flatnonzero(np.diff(ids, prepend=-1))
         for i in range(num_models - 1):
-            each = _over_labels(
-                _mismatch(values[i + 1 :], values[i], kind), kind, by_label
-            )
+            each = distance(values[i + 1 :], values[i], kind)
+            each = over_labels(each, kind, values.ndim == 3)
             sums = np.add.reduceat(each * weight, starts, axis=1)
             found[ids[starts], i, i + 1 :] += sums.T
     return found + np.swapaxes(found, 1, 2)
 
 
 def _chunks(
-    p: np.ndarray, kind: Kind, order: np.ndarray | None = None
-) -> Iterator[tuple[slice, np.ndarray, bool]]:
-    """The examples' positions, what is compared of them, whether it is by label."""
+    p: np.ndarray, kind: DifferenceKind, order: np.ndarray | None = None
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """The examples' positions, and what is compared of them."""
     size = max(1, _CHUNK_VALUES // int(np.prod(p.shape[:1] + p.shape[2:])))
     for start in range(0, p.shape[1], size):
         part = slice(start, min(start + size, p.shape[1]))
         values = p[:, part] if order is None else p[:, order[part]]
-        if kind.name == "hamming":
-            yield part, *_labels(_probabilities(values, kind), kind)
-        else:
-            compared = comparable(values.astype(np.float64), kind)
-            yield part, compared, p.ndim == 3
+        yield part, comparable(values.astype(np.float64), kind)
 
 
-def _probabilities(values: np.ndarray, kind: Kind) -> np.ndarray:
-    return comparable(
-        values.astype(np.float64), Kind("absolute", from_logits=kind.from_logits)
-    )
-
-
-def _labels(probabilities: np.ndarray, kind: Kind) -> tuple[np.ndarray, bool]:
-    """The predicted labels, and whether there is one for each label."""
-    if probabilities.ndim == 3 and kind.threshold is None:
-        return probabilities.argmax(axis=2).astype(np.float64), False
-    without_logits = dataclasses.replace(kind, from_logits=False)
-    return comparable(probabilities, without_logits), probabilities.ndim == 3
-
-
-def _mismatch(x: np.ndarray, y: np.ndarray, kind: Kind) -> np.ndarray:
-    """As `distance`, but labels by argmax are only equal or not."""
-    if kind.name == "hamming":
-        return (x != y).astype(np.float64)
-    return distance(x, y, kind)
-
-
-def _over_labels(each: np.ndarray, kind: Kind, by_label: bool) -> np.ndarray:
-    """One difference of an example's labels, which are the last axis."""
-    if by_label:
-        by_sum = kind.name in ("absolute", "euclidean", "squared")
-        each = each.sum(axis=-1) if by_sum else each.mean(axis=-1)
-    return np.sqrt(each) if kind.name == "euclidean" else each
+def _predicted_by_mean(values: np.ndarray, kind: DifferenceKind) -> np.ndarray:
+    """The labels that the models' mean probability predicts."""
+    probability = DifferenceKind("absolute", from_logits=kind.from_logits)
+    mean = _mean(comparable(values.astype(np.float64), probability))
+    return comparable(mean[None], dataclasses.replace(kind, from_logits=False))[0]
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -392,21 +409,21 @@ def _mean(values: np.ndarray) -> np.ndarray:
     return values[0] + (values - values[0]).mean(axis=0)
 
 
-def _sum_over_pairs(values: np.ndarray, kind: Kind, by_label: bool) -> np.ndarray:
+def _sum_over_pairs(values: np.ndarray, kind: DifferenceKind) -> np.ndarray:
     """The sum over pairs of models, (num_examples,)."""
     num_models = len(values)
+    by_label = values.ndim == 3
     if kind.name in ("absolute", "logit"):
         # The gap behind the k lowest lies between k of them and the M - k others.
         k = np.arange(1, num_models)
         gaps = np.diff(np.sort(np.moveaxis(values, 0, -1), axis=-1), axis=-1)
-        return _over_labels(gaps @ (k * (num_models - k)), kind, by_label)
+        return over_labels(gaps @ (k * (num_models - k)), kind, by_label)
     if kind.name == "squared":
         deviations = values - _mean(values)
         total = num_models * np.square(deviations).sum(axis=0)
-        return _over_labels(total, kind, by_label)
-    return sum(
-        _over_labels(_mismatch(values[i + 1 :], values[i], kind), kind, by_label).sum(
-            axis=0
-        )
-        for i in range(num_models - 1)
-    )
+        return over_labels(total, kind, by_label)
+    found = np.zeros(values.shape[1])
+    for i in range(num_models - 1):
+        each = distance(values[i + 1 :], values[i], kind)
+        found += over_labels(each, kind, by_label).sum(axis=0)
+    return found

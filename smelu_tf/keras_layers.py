@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import keras
 
+from ._keras_flavour import check_backend
 from ._layers import GSmeLUMixin, RESCUMixin, SmeLUMixin
 from .functional import LAYERS, gsmelu, rescu, smelu
 from .initializers import SignalPreservingMixin
 from .names import NamedActivation
 
-if keras.backend.backend() != "tensorflow":
-    raise ImportError(
-        "smelu_tf: expected Keras to run on TensorFlow, received the backend "
-        f"{keras.backend.backend()!r}; set the environment variable "
-        "KERAS_BACKEND=tensorflow before Keras is first imported."
-    )
+check_backend(keras)
 
 
 class _Layer(keras.layers.Layer):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .differences import (
-    Kind,
+    DifferenceKind,
     check_predictions,
     check_weights,
     differences_from_mean,
@@ -88,7 +88,7 @@ class DifferenceSummary:
 def summarize_prediction_difference(
     predictions: Any,
     weights: Any = None,
-    kind: str | Kind = "relative",
+    kind: str | DifferenceKind = "relative",
     reference: str = "pairs",
     rescale: bool = False,
     keep_examples: bool = False,
@@ -104,7 +104,7 @@ def summarize_prediction_difference(
             num_labels); at least two models. NumPy, TensorFlow or lists.
         weights: of the examples, (num_examples,), not negative; equal where None.
         kind: a name of `KINDS` (`relative`, `absolute`, `euclidean`, `squared`,
-            `logit`, `hamming`), or a `Kind`, for logits and thresholds.
+            `logit`, `hamming`), or a `DifferenceKind`, for logits and thresholds.
         reference: `pairs` or `mean`.
         rescale: of `mean`: bring it to what all pairs have.
         keep_examples: whether the summary keeps each example's difference.
@@ -122,7 +122,7 @@ def summarize_prediction_difference(
         >>> round(summary.mean, 4), round(summary.quantiles["max"], 4)
         (0.01, 0.02)
     """
-    kind = Kind.of(kind)
+    kind = DifferenceKind.of(kind)
     if reference not in REFERENCES:
         raise ValueError(
             f"reference: expected one of {', '.join(REFERENCES)}, received "
@@ -151,7 +151,10 @@ def summarize_prediction_difference(
 
 
 def summarize_by_label(
-    predictions: Any, weights: Any = None, kind: str | Kind = "relative", **options: Any
+    predictions: Any,
+    weights: Any = None,
+    kind: str | DifferenceKind = "relative",
+    **options: Any,
 ) -> list[DifferenceSummary]:
     """The summary of each label's own predictions.
 
@@ -198,7 +201,7 @@ def true_label_predictions(predictions: Any, labels: Any) -> np.ndarray:
         array([[0.9],
                [0.8]])
     """
-    p = _with_labels(predictions, Kind(from_logits=True))
+    p = _with_labels(predictions, DifferenceKind(from_logits=True))
     y = np.asarray(labels)
     if y.shape != p.shape[1:2] or not np.issubdtype(y.dtype, np.integer):
         raise ValueError(
@@ -213,7 +216,7 @@ def true_label_predictions(predictions: Any, labels: Any) -> np.ndarray:
     return np.take_along_axis(p, y[None, :, None], axis=2)[:, :, 0]
 
 
-def _with_labels(predictions: Any, kind: str | Kind) -> np.ndarray:
+def _with_labels(predictions: Any, kind: str | DifferenceKind) -> np.ndarray:
     p = check_predictions(predictions, kind)
     if p.ndim != 3:
         raise ValueError(

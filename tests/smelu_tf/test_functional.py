@@ -378,7 +378,8 @@ import tensorflow as tf
 import smelu_tf
 bad = 0
 names = ("functional", "initializers", "names", "prediction_difference", "_layers")
-names += ("replacement",)
+names += ("replacement", "differences", "bootstrap", "difference_slices")
+names += ("difference_counts", "_metrics")
 for name in names:
     module = importlib.import_module(f"smelu_tf.{name}")
     found = doctest.testmod(module, extraglobs={**vars(smelu_tf), "tf": tf})
