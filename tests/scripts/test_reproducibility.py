@@ -162,7 +162,13 @@ BAD = {
     "another": (["--replicas=4"], "num_replicas is 3 there, 4 here"),
     "folder": (["--output_dir=demo"], "demo: expected a new or empty folder"),
     "diverged": (
-        ["--learning_rates=1e6", "--output_dir=new/study"],
+        [
+            *TINY[:2],
+            "--learning_rates=1e6",
+            "--replicas=2",
+            "--activations=relu",
+            "--output_dir=new/study",
+        ],
         r"cell relu_none_1e\+06_init: expected a finite .* diverged",
     ),
 }
