@@ -194,13 +194,8 @@ def test_bad_input_gives_one_clear_line_and_exit_code_2(work, case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "code", "word"),
-    [(signal.SIGTERM, 143, "stopped; the same command"), (signal.SIGINT, 130, "inter")],
-)
-def test_a_study_that_is_stopped_leaves_whole_files_and_goes_on(
-    work, tmp_path, number, code, word
-):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_study_that_is_stopped_leaves_whole_files_and_goes_on(work, tmp_path, number):
     data = work / "demo" / "data"
     arguments = [
         *TINY,
@@ -221,8 +216,9 @@ def test_a_study_that_is_stopped_leaves_whole_files_and_goes_on(
             _, err = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert process.returncode == code
-    assert word in err.splitlines()[-1] and "Traceback" not in err
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "reproducibility.py: interrupted."
+    assert "Traceback" not in err
     kept = {path: path.stat().st_mtime_ns for path in cells.iterdir()}
     assert 1 <= len(kept) < 4
     assert not [p for p in (tmp_path / "study").rglob("*") if "partial" in p.name]
