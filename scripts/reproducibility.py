@@ -82,7 +82,7 @@ def main() -> None:
 
     from smelu_tf.models import StudyRows, run_study, study_report
 
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     study, config = _study(), _config()
     study.validate(config)
     fraction = config.data.validation_fraction or 0.1
@@ -131,11 +131,6 @@ def _rate(text: str) -> float:
         raise ValueError(
             f"--learning_rates: expected numbers, received {text!r}."
         ) from None
-
-
-def _stop(*_: object) -> None:
-    """Ends the program where it is; what is half-written is removed on the way out."""
-    command_line.fail("stopped; the same command goes on.", code=143)
 
 
 if __name__ == "__main__":

@@ -311,7 +311,8 @@ def _place(
     figure.set_layout_engine("none")  # what is written now moves nothing
     renderer = figure.canvas.get_renderer()
     inside = axis.get_window_extent(renderer)
-    taken = []
+    taken: list[Sequence[float]] = []
+    written: list[Sequence[float]] = []
     for line in lines:
         start, end = axis.transData.transform(line)
         taken.append((*(start - 4), *(end + 4)))
@@ -322,12 +323,15 @@ def _place(
                 label = _label(axis, x, y, text, color, distance, turn * math.pi / 4)
                 box = label.get_window_extent(renderer).extents
                 cost = sum(_overlap(box, other) for other in taken)
+                # Text over text is the worst.
+                cost += 100 * sum(_overlap(box, other) for other in written)
                 cost += _outside(box, inside.extents) + 1e-3 * distance
                 tried.append((cost, distance, turn))
                 label.remove()
         _, distance, turn = min(tried, key=lambda found: found[0])
         label = _label(axis, x, y, text, color, distance, turn * math.pi / 4)
-        taken.append(tuple(label.get_window_extent(renderer).extents))
+        box = label.get_window_extent(renderer).extents
+        written.append((*(box[:2] - 3), *(box[2:] + 3)))
 
 
 def _label(

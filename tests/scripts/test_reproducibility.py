@@ -78,7 +78,7 @@ def report():
         Study(
             ("relu", "smelu:0.25", "smelu:0.5", "smelu:1", "gsmelu:g_minus=0.2:t=-0.2"),
             ("none", "layer_norm+model.dropout=0.1"),
-            (0.0005, 0.001, 0.002, 0.004),
+            (0.001, 0.002),
             ("init", "order"),
         )
     )
@@ -162,7 +162,13 @@ BAD = {
     "another": (["--replicas=4"], "num_replicas is 3 there, 4 here"),
     "folder": (["--output_dir=demo"], "demo: expected a new or empty folder"),
     "diverged": (
-        ["--learning_rates=1e6", "--output_dir=new/study"],
+        [
+            *TINY[:2],
+            "--learning_rates=1e6",
+            "--replicas=2",
+            "--activations=relu",
+            "--output_dir=new/study",
+        ],
         r"cell relu_none_1e\+06_init: expected a finite .* diverged",
     ),
 }
@@ -188,13 +194,8 @@ def test_bad_input_gives_one_clear_line_and_exit_code_2(work, case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "code", "word"),
-    [(signal.SIGTERM, 143, "stopped; the same command"), (signal.SIGINT, 130, "inter")],
-)
-def test_a_study_that_is_stopped_leaves_whole_files_and_goes_on(
-    work, tmp_path, number, code, word
-):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_study_that_is_stopped_leaves_whole_files_and_goes_on(work, tmp_path, number):
     data = work / "demo" / "data"
     arguments = [
         *TINY,
@@ -215,8 +216,9 @@ def test_a_study_that_is_stopped_leaves_whole_files_and_goes_on(
             _, err = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert process.returncode == code
-    assert word in err.splitlines()[-1] and "Traceback" not in err
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "reproducibility.py: interrupted."
+    assert "Traceback" not in err
     kept = {path: path.stat().st_mtime_ns for path in cells.iterdir()}
     assert 1 <= len(kept) < 4
     assert not [p for p in (tmp_path / "study").rglob("*") if "partial" in p.name]
@@ -371,7 +373,7 @@ def test_the_page_needs_nothing_else(page):
     ids = re.findall(r'\sid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert {link[1:] for link in links} <= set(ids)
-    assert page.count("<svg") == 8 and page.count("<tr>") == 2 + 20 + 80
+    assert page.count("<svg") == 8 and page.count("<tr>") == 2 + 20 + 40
     assert '<meta name="viewport" content="width=device-width' in page
 
 
