@@ -191,9 +191,18 @@ def test_what_is_no_model_is_refused(criteo_dir, tmp_path):
         (LossConfig(distillation=1.0), "loss.teachers: expected one or more"),
         (LossConfig(teachers=("a",)), "loss.distillation: expected a number above 0"),
         (LossConfig(num_teachers=3), "loss.distillation: expected a number above 0"),
-        (LossConfig(1.0, ("a",), 3), "loss.num_teachers: expected 0 with"),
-        (LossConfig(1.0, (), -1), "loss.num_teachers: expected an integer of 0"),
-        (LossConfig(1.0, "a"), "loss.teachers: expected a tuple of texts"),
+        (
+            LossConfig(distillation=1.0, teachers=("a",), num_teachers=3),
+            "loss.num_teachers: expected 0 with",
+        ),
+        (
+            LossConfig(distillation=1.0, num_teachers=-1),
+            "loss.num_teachers: expected an integer of 0",
+        ),
+        (
+            LossConfig(distillation=1.0, teachers="a"),
+            "loss.teachers: expected a tuple of texts",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(loss, message):
