@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import smelu_tf
+from smelu_tf.names import trainable_parameters
 from smelu_tf.pipelines.dataclass_json import from_json_values, load_json
 
 
@@ -60,6 +61,8 @@ class WideDeepConfig:
         bottleneck: the rank of the MLP's kernels where that saves weights; 0: full.
         activation: their activation: a name (`smelu:0.5`, `relu`, `swish` …), or one a
             layer with commas between them.
+        trainable_parameters: parameters of these activations that are trained from
+            there on, one value a layer: `('beta',)` of SmeLU and RESCU.
         normalization: `none`, or `layer`: of a layer's outputs before its activation.
         dropout: the part of a layer's outputs that is dropped in training.
         unknown_rate: the part of the ids of vocabularies that training takes for those
@@ -88,6 +91,7 @@ class WideDeepConfig:
     hidden_units: tuple[int, ...] = (128, 64, 32)
     bottleneck: int = 0
     activation: str = "smelu:1"
+    trainable_parameters: tuple[str, ...] = ()
     normalization: str = "none"
     dropout: float = 0.0
     unknown_rate: float = 0.0
@@ -99,7 +103,7 @@ class WideDeepConfig:
     def validate(self) -> None:
         """Raises a ValueError that names the first field with an impossible value."""
         _check(self.wide or self.deep, "model.wide or model.deep", "true", False)
-        for name in ("crosses", "column_dims"):
+        for name in ("crosses", "column_dims", "trainable_parameters"):
             texts = getattr(self, name)
             good = isinstance(texts, tuple) and all(isinstance(t, str) for t in texts)
             _check(good, f"model.{name}", "a tuple of texts", texts)
@@ -142,6 +146,15 @@ class WideDeepConfig:
         names = tuple(self.activation.split(","))
         for name in names:
             smelu_tf.get(name)
+            for parameter in self.trainable_parameters:
+                known = tuple(trainable_parameters(name))
+                expected = f"parameters of {name} ({', '.join(known) or 'it has none'})"
+                _check(
+                    parameter in known,
+                    "model.trainable_parameters",
+                    expected,
+                    self.trainable_parameters,
+                )
         if len(names) not in (1, num_layers):
             _check(
                 False,

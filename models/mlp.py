@@ -10,13 +10,20 @@ import tensorflow as tf
 import tf_keras
 
 import smelu_tf
-from smelu_tf.tf_keras_layers import SignalPreserving
+from smelu_tf.names import parse
+from smelu_tf.tf_keras_layers import RESCU, GSmeLU, SignalPreserving, SmeLU
 
 from .dense import Dense
 from .dropout import CountedDropout
 
 NORMALIZATIONS = ("none", "layer")
 INITIALIZERS = ("he", "signal_preserving")
+
+_LAYERS: dict[Any, Any] = {
+    smelu_tf.smelu: SmeLU,
+    smelu_tf.gsmelu: GSmeLU,
+    smelu_tf.rescu: RESCU,
+}
 
 # Keras's own 0.001 would be no small part of the variance behind small embeddings.
 _EPSILON = 1e-5
@@ -36,6 +43,8 @@ class MLP(tf_keras.layers.Layer):
         units: widths of the layers.
         activations: f_l, one a layer: names as `smelu_tf.get` takes them, functions or
             layers. A layer is copied, so that its weights are one hidden layer's.
+        trainable_parameters: those of named activations that are trained, as
+            `smelu_tf.SmeLU` and its kin train them: one value for each hidden layer.
         rank: of the kernels where a bottleneck saves weights, see `Dense`; 0: full.
         normalization: `none` or `layer`.
         dropout: the part of a layer's outputs that is dropped in training.
@@ -67,6 +76,7 @@ class MLP(tf_keras.layers.Layer):
         units: Sequence[int],
         activations: Sequence[Any],
         *,
+        trainable_parameters: Sequence[str] = (),
         rank: int = 0,
         normalization: str = "none",
         dropout: float = 0.0,
@@ -84,6 +94,7 @@ class MLP(tf_keras.layers.Layer):
         _check_choice("normalization", normalization, NORMALIZATIONS)
         _check_choice("initializer", initializer, INITIALIZERS)
         self.units = tuple(units)
+        self.trainable_parameters = tuple(trainable_parameters)
         self.rank = rank
         self.normalization = normalization
         self.dropout = dropout
@@ -117,7 +128,7 @@ class MLP(tf_keras.layers.Layer):
         # one of this layer's.
         self._names = [each if isinstance(each, str) else None for each in activations]
         self.functions = [
-            _own_activation(each, f"activation_{i}")
+            _own_activation(each, self.trainable_parameters, f"activation_{i}")
             for i, each in enumerate(activations)
         ]
         self.dropouts = [
@@ -153,6 +164,7 @@ class MLP(tf_keras.layers.Layer):
                 name or tf_keras.saving.serialize_keras_object(function)
                 for name, function in zip(self._names, self.functions, strict=True)
             ],
+            "trainable_parameters": self.trainable_parameters,
             "rank": self.rank,
             "normalization": self.normalization,
             "dropout": self.dropout,
@@ -184,8 +196,17 @@ def _initializer(name: str, activation: Any, seed: int) -> Any:
     return SignalPreserving(activation, seed=seed)
 
 
-def _own_activation(activation: Any, name: str) -> Any:
+def _own_activation(activation: Any, trained: tuple[str, ...], name: str) -> Any:
     """An activation for one layer: a layer's weights are not shared."""
+    if trained and isinstance(activation, str):
+        function, arguments = parse(activation)
+        if function not in _LAYERS:
+            raise ValueError(
+                f"trainable_parameters: expected none for the activation {activation}, "
+                f"received {trained}."
+            )
+        layer = _LAYERS[function]
+        return layer(**arguments, trainable_parameters=trained, name=name)
     if isinstance(activation, tf_keras.layers.Layer):
         config = {**activation.get_config(), "name": name}
         return type(activation).from_config(config)

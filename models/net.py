@@ -56,6 +56,7 @@ class WithNet(tf_keras.layers.Layer):
         self.mlp = MLP(
             config.hidden_units,
             config.layer_activations(),
+            trainable_parameters=config.trainable_parameters,
             rank=config.bottleneck,
             normalization=config.normalization,
             dropout=config.dropout,

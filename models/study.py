@@ -61,7 +61,8 @@ class Study:
 
     Attributes:
         activations: names, as `smelu_tf.get` takes them, or lists of names for layers
-            with `/` between them.
+            with `/` between them; behind a + techniques that are for it alone:
+            `smelu:1+trained_beta`.
         techniques: as `with_technique` takes them.
         learning_rates: each with every activation and technique.
         varies: what differs between replicas, of `VARIES`: the seed of the initial
@@ -80,10 +81,12 @@ class Study:
 
     def cells(self) -> Iterator[Cell]:
         """All combinations."""
-        for varies, technique, activation, rate in itertools.product(
+        for varies, technique, text, rate in itertools.product(
             self.varies, self.techniques, self.activations, self.learning_rates
         ):
-            yield Cell(activation, technique, rate, varies)
+            activation, _, own = text.partition("+")
+            names = [name for name in (own, technique) if name not in ("", "none")]
+            yield Cell(activation, "+".join(names) or "none", rate, varies)
 
     def validate(self, config: TrainConfig) -> None:
         """Raises a ValueError where a cell cannot be trained."""
@@ -106,7 +109,7 @@ class Study:
             raise ValueError(
                 f"order_window: expected 2 or more, received {self.order_window}."
             )
-        for technique in self.techniques:
+        for technique in {cell.technique: None for cell in self.cells()}:
             _check_technique(config, technique)
         for cell in self.cells():
             cell_config = cell.config(config)

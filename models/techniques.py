@@ -14,6 +14,7 @@ TECHNIQUES: dict[str, str] = {
     "none": "",
     "layer_norm": "model.normalization=layer",
     "signal_preserving": "model.initializer=signal_preserving",
+    "trained_beta": "model.trainable_parameters=beta",
     "large_embeddings": "model.embedding_stddev=0.05",
     "ensemble": "model.towers=3",
     "ensemble_separate": "model.towers=3+model.tower_tables=separate",

@@ -35,14 +35,16 @@ _ACTIVATIONS = flags.DEFINE_list(
     "activations",
     "relu,smelu:0.5,smelu:1",
     "Activations of the hidden layers; with / between them one a layer: "
-    "smelu:1/smelu:0.5/relu. All are compared with relu if it is there, else with the "
+    "smelu:1/smelu:0.5/relu; behind a + techniques for it alone: "
+    "smelu:1+trained_beta. All are compared with relu if it is there, else with the "
     "first.",
 )
 _TECHNIQUES = flags.DEFINE_list(
     "techniques",
     "none",
-    "Other cures, each with every activation: none, layer_norm, signal_preserving, "
-    "large_embeddings, or values of the configuration with + between them: "
+    "Other cures, each with every activation: none, ensemble, codistillation, "
+    "averaging, distillation, layer_norm and more (docs/cures.md), or values of the "
+    "configuration with + between them: "
     "model.dropout=0.1+model.embedding_dim=16.",
 )
 _LEARNING_RATES = flags.DEFINE_list(

@@ -37,10 +37,30 @@ def get(identifier: str | Activation) -> Activation:
     """
     if callable(identifier):
         return identifier
-    function, arguments = _parse(str(identifier))
+    function, arguments = parse(str(identifier))
     if arguments or identifier in _UNKNOWN_TO_KERAS:
         return NamedActivation(str(identifier))
     return function
+
+
+def trainable_parameters(identifier: str) -> dict[str, float]:
+    """The parameters of a named activation that its layer can train, with their values.
+
+    Args:
+        identifier: as `get` takes it.
+
+    Raises:
+        ValueError: as `get` does.
+
+    Example:
+        >>> trainable_parameters("rescu:0.5:normal"), trainable_parameters("swish:2")
+        ({'beta': 0.5}, {})
+    """
+    function, arguments = parse(identifier)
+    if function not in (smelu, gsmelu, rescu):
+        return {}
+    arguments = arguments or _arguments(identifier, function)
+    return {k: value for k, value in arguments.items() if not isinstance(value, str)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,11 +77,11 @@ class NamedActivation:
     identifier: str
 
     def __post_init__(self) -> None:
-        _parse(self.identifier)
+        parse(self.identifier)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """The activation of x."""
-        function, arguments = _parse(self.identifier)
+        function, arguments = parse(self.identifier)
         return function(x, **arguments)
 
     def get_config(self) -> dict[str, Any]:
@@ -108,8 +128,15 @@ _UNKNOWN_TO_KERAS = ("linear", "swish", "silu")
 
 
 @functools.lru_cache
-def _parse(identifier: str) -> tuple[Callable[..., tf.Tensor], dict[str, Any]]:
-    """The function that is named, and its arguments."""
+def parse(identifier: str) -> tuple[Callable[..., tf.Tensor], dict[str, Any]]:
+    """The function that is named, and its arguments; none where the name is all.
+
+    Args:
+        identifier: as `get` takes it.
+
+    Raises:
+        ValueError: as `get` does.
+    """
     name, *fields = identifier.split(":")
     if name not in _BY_NAME:
         nearest = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.0)[0]

@@ -169,3 +169,22 @@ def test_terms_between_towers_take_several(name):
     with pytest.raises(ValueError, match=message):
         config.validate()
     dataclasses.replace(config, model=WideDeepConfig(towers=2)).validate()
+
+
+@pytest.mark.parametrize(
+    ("activation", "parameters", "expected"),
+    [
+        ("relu", ("beta",), r"parameters of relu \(it has none\)"),
+        ("smelu:1", ("alpha",), r"parameters of smelu:1 \(beta\)"),
+        ("smelu:1,swish,smelu:1", ("beta",), r"parameters of swish"),
+        ("smelu:1", "beta", "a tuple of texts"),
+    ],
+)
+def test_parameters_that_an_activation_lacks_are_refused(
+    activation, parameters, expected
+):
+    model = WideDeepConfig(activation=activation, trainable_parameters=parameters)
+    with pytest.raises(
+        ValueError, match=f"model.trainable_parameters: expected {expected}"
+    ):
+        model.validate()

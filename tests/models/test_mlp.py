@@ -183,3 +183,37 @@ def test_its_state_is_checkpointed(tmp_path):
 def test_impossible_settings_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         MLP((8, 4), **{"activations": ("relu", "relu"), **arguments})
+
+
+def test_parameters_of_named_activations_are_trained_one_a_layer():
+    mlp = MLP(
+        (8, 4),
+        ("smelu:0.5", "rescu:2:normal"),
+        trainable_parameters=("beta",),
+        name="mlp",
+    )
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(mlp(X) ** 2)
+    raw = [w for w in mlp.trainable_weights if "raw_beta" in w.name]
+    assert [w.name for w in raw] == [f"mlp/activation_{i}/raw_beta:0" for i in range(2)]
+    assert all(g is not None and g.numpy() != 0 for g in tape.gradient(total, raw))
+    values = [float(function.beta) for function in mlp.functions]
+    np.testing.assert_allclose(values, [0.5, 2.0], rtol=1e-6)
+    again = MLP.from_config(mlp.get_config())
+    again(X)
+    again.set_weights(mlp.get_weights())
+    np.testing.assert_array_equal(again(X), mlp(X))
+
+
+def test_fixed_parameters_make_no_weights():
+    fixed, trained = (
+        MLP((4,), ("smelu:1",), trainable_parameters=names, seed=1)
+        for names in ((), ("beta",))
+    )
+    np.testing.assert_allclose(fixed(X), trained(X), rtol=1e-5, atol=1e-6)
+    assert len(trained.weights) == len(fixed.weights) + 1
+
+
+def test_other_activations_have_no_parameters_to_train():
+    with pytest.raises(ValueError, match="expected none for the activation relu"):
+        MLP((4,), ("relu",), trainable_parameters=("beta",))

@@ -397,3 +397,21 @@ def test_rows_without_weight_compare_nothing(criteo_dir, monkeypatch):
     monkeypatch.setattr(InMemoryRows, "read", weightless)
     with pytest.raises(ValueError, match="expected rows of weight above 0"):
         StudyRows.read(path, path, TrainConfig())
+
+
+def test_techniques_of_an_activation_alone():
+    study = Study(
+        activations=("relu", "smelu:1+trained_beta"),
+        techniques=("none", "layer_norm"),
+        learning_rates=(0.01,),
+    )
+    assert [(cell.activation, cell.technique) for cell in study.cells()] == [
+        ("relu", "none"),
+        ("smelu:1", "trained_beta"),
+        ("relu", "layer_norm"),
+        ("smelu:1", "trained_beta+layer_norm"),
+    ]
+    study.validate(TrainConfig())
+    bad = dataclasses.replace(study, activations=("relu+trained_beta", "smelu:1"))
+    with pytest.raises(ValueError, match="relu .it has none."):
+        bad.validate(TrainConfig())
