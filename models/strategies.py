@@ -174,16 +174,21 @@ def serve() -> None:
     server.join()
 
 
-def end_process() -> None:
-    """Ends the chief of a parameter-server run; returns at once anywhere else.
+def end_process(code: int = 0) -> None:
+    """Ends the chief of a parameter-server run; elsewhere only if the code is not 0.
 
     A lost worker's connection would otherwise keep the interpreter from ending for
     minutes after all work is done.
+
+    Args:
+        code: the exit code.
     """
     if "ps" in _cluster() and is_chief():
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(code)
+    if code:
+        sys.exit(code)
 
 
 def _cluster() -> dict[str, list[str]]:

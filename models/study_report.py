@@ -103,9 +103,9 @@ def study_report(study: Study, rows: StudyRows, results: Results) -> Figures:
 
 def _reference(study: Study) -> tuple[str, str]:
     """What all is compared to: ReLU without a technique, where there is such a cell."""
-    activation = "relu" if "relu" in study.activations else study.activations[0]
-    technique = "none" if "none" in study.techniques else study.techniques[0]
-    return activation, technique
+    trained = [(cell.activation, cell.technique) for cell in study.cells()]
+    # The first of those that come nearest.
+    return min(trained, key=lambda pair: (pair[1] != "none", pair[0] != "relu"))
 
 
 def _chosen(like: Cell, results: Results, rows: StudyRows) -> Cell:

@@ -91,9 +91,14 @@ def clean_errors() -> Iterator[None]:
 
 def fail(message: str, code: int = 2) -> NoReturn:
     """Prints one line on stderr and ends the program."""
+    complain(message)
+    sys.exit(code)
+
+
+def complain(message: str) -> None:
+    """Prints one line on stderr."""
     line = " ".join(message.split())
     print(f"{os.path.basename(sys.argv[0])}: {line}", file=sys.stderr)
-    sys.exit(code)
 
 
 def define_config(default: str = "criteo_small") -> Any:
@@ -209,8 +214,8 @@ class MaxPredictionDifference:
             )
         return str(self._model.value)
 
-    def check(self, where: Mapping[str, Mapping[str, Any]]) -> None:
-        """Ends the program with exit code 1 where the difference is too large.
+    def exit_code(self, where: Mapping[str, Mapping[str, Any]]) -> int:
+        """The program's: 1, with a line on stderr, where the difference is too large.
 
         Args:
             where: figures by what they are of; the first that have a difference count.
@@ -219,20 +224,19 @@ class MaxPredictionDifference:
             ValueError: none of them has, but there is a bound.
         """
         if self._max.value is None:
-            return
+            return 0
         for what, figures in where.items():
             found = figures.get("prediction_difference")
             if found is None:
                 continue
-            # Not `found > max`: what is no number is not below it.
-            if not found <= self._max.value:
-                fail(
-                    f"{what}: expected a prediction difference of at most "
-                    f"{self._max.value:g} from {self._model.value}, received "
-                    f"{found:.4g}. The model is kept.",
-                    code=1,
-                )
-            return
+            if found <= self._max.value:
+                return 0
+            complain(
+                f"{what}: expected a prediction difference of at most "
+                f"{self._max.value:g} from {self._model.value}, received {found:.4g}. "
+                "The model is kept."
+            )
+            return 1
         raise ValueError(
             "--max_prediction_difference: expected figures with a prediction "
             "difference, received none: this run had ended without --compare_to."

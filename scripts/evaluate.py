@@ -9,6 +9,8 @@ With --compare_to there is the prediction difference from another model.
     python scripts/evaluate.py --slices=C1,I3
 """
 
+import sys
+
 from absl import flags
 
 import command_line
@@ -48,7 +50,7 @@ def main() -> None:
         _show(report)
     if job.model_dir is not None:
         update_metrics(job.model_dir, evaluation=report)
-    _difference.check({"evaluation": report})
+    sys.exit(_difference.exit_code({"evaluation": report}))
 
 
 def _slices_of(job) -> list[str]:

@@ -79,6 +79,7 @@ def main() -> None:
     import dataclasses
     from pathlib import Path
 
+    import tensorflow as tf
     from benchmarks.report import aligned
     from figures import reproducibility, study_text
 
@@ -87,6 +88,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     study, config = _study(), _config()
     study.validate(config)
+    if study.varies == ("init",):
+        # Models side by side keep all cores busy; the threads of a single operation
+        # would wait for one another most of the time.
+        tf.config.threading.set_intra_op_parallelism_threads(1)
     fraction = config.data.validation_fraction or 0.1
     rows = StudyRows.read(_DATA.value, _TEST_DATA.value, config, fraction)
     folder = Path(_OUTPUT_DIR.value)

@@ -119,24 +119,27 @@ def main() -> None:
             built=lambda model: print(parameter_table(model), file=sys.stderr),
             progress=progress,
         )
+    code = 0
     if strategies.is_chief():
-        figures = {
-            **result.progressive,
-            "num_bad_rows": result.num_bad_rows,
-            "rows_per_second": result.rows_per_second,
-        }
-        if result.validation is not None:
-            figures |= {
-                f"validation_{name}": value for name, value in result.validation.items()
-            }
-        command_line.show_figures(figures, _JSON.value)
+        command_line.show_figures(_figures(result), _JSON.value)
     if not result.finished:
         print("train: stopped; the same command goes on.", file=sys.stderr)
     elif strategies.is_chief():
         metrics = load_metrics(Path(_MODEL_DIR.value))
         sections = ("validation", "window")
-        _difference.check({name: metrics.get(name, {}) for name in sections})
-    strategies.end_process()
+        code = _difference.exit_code({name: metrics.get(name, {}) for name in sections})
+    strategies.end_process(code)
+
+
+def _figures(result) -> dict[str, float | int | None]:
+    """What is shown of a training's result."""
+    validation = result.validation or {}
+    return {
+        **result.progressive,
+        "num_bad_rows": result.num_bad_rows,
+        "rows_per_second": result.rows_per_second,
+        **{f"validation_{name}": value for name, value in validation.items()},
+    }
 
 
 def _slurm_jobs() -> dict[str, int] | None:

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+SLOW = ("reproducibility",)  # trains models
 
 
 def run(*arguments, cwd, **environment):
@@ -25,11 +26,20 @@ def run(*arguments, cwd, **environment):
 
 
 @pytest.mark.parametrize("legacy", ["0", "1"])
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow if page.stem in SLOW else ())
+        for page in PAGES
+    ],
+    ids=lambda page: page.stem,
+)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page, legacy, tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     if not blocks:
         pytest.skip("no Python on this page")
+    if legacy == "0" and "TF_USE_LEGACY_KERAS" in blocks[0]:
+        pytest.skip("the page says which Keras it takes")
     run("-c", "\n".join(blocks), cwd=tmp_path, TF_USE_LEGACY_KERAS=legacy)
 
 

@@ -255,6 +255,7 @@ def test_what_is_loaded_evaluated_and_exported_is_the_average(
         )
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_of_averages(trained, criteo_dir):
     result, model_dir = trained
     lines = (model_dir / "progress.jsonl").read_text().splitlines()
@@ -277,6 +278,7 @@ def test_a_run_that_ended_returns_the_averages_again(trained, criteo_dir):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_with_the_same_averages(
     trained, criteo_dir, tmp_path
 ):

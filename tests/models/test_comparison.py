@@ -107,6 +107,7 @@ def probabilities(path, file):
     return np.concatenate([p.probability for p in predict(job.scorer, job.batches)])
 
 
+@pytest.mark.slow
 def test_figures_are_in_every_place(compared, served, criteo_dir):
     result, model_dir = compared
     metrics = load_metrics(model_dir)
@@ -135,6 +136,7 @@ def test_figures_are_in_every_place(compared, served, criteo_dir):
     assert {f"window/{name}" for name in NAMES} <= tags
 
 
+@pytest.mark.slow
 def test_the_comparison_changes_nothing_in_the_model(compared, criteo_dir, tmp_path):
     result, _ = compared
     alone = train(OTHER, criteo_dir / "day_[0-2].tsv", tmp_path / "model")
@@ -143,6 +145,7 @@ def test_the_comparison_changes_nothing_in_the_model(compared, criteo_dir, tmp_p
     assert shared == alone.progressive
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_counts_on(compared, served, criteo_dir, tmp_path):
     result, _ = compared
     arguments = (OTHER, criteo_dir / "day_[0-2].tsv", tmp_path / "model")
@@ -165,6 +168,7 @@ def test_a_run_that_goes_on_counts_on(compared, served, criteo_dir, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_a_model_does_not_differ_from_itself(served, criteo_dir):
     job = ScoringJob.open(served, criteo_dir / "day_3.tsv")
     for path in (served, served.parent / "export" / "1"):
@@ -196,6 +200,7 @@ def test_with_averages_the_validation_is_theirs(served, criteo_dir, tmp_path):
     assert result.validation[NAMES[0]] == pytest.approx(expected[0], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_another_schema_is_refused_with_what_to_do(served, criteo_dir, tmp_path):
     with pytest.raises(ValueError, match=r"compare_to: expected .* data\.schema="):
         train(OTHER, criteo_dir / "day_[3-5].tsv", tmp_path / "m", compare_to=served)

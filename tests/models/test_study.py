@@ -156,6 +156,7 @@ def test_deterministic_models_of_which_nothing_differs_agree_to_the_bit(
     assert result.test.std() > 0.01
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_is_named_and_not_kept(tmp_path):
     study = dataclasses.replace(STUDY, learning_rates=(1e6,), num_replicas=2)
     with pytest.raises(
@@ -165,6 +166,7 @@ def test_a_training_that_diverges_is_named_and_not_kept(tmp_path):
     assert not any(tmp_path.rglob("*.npz"))
 
 
+@pytest.mark.slow
 def test_a_technique_may_change_the_size_of_batches(tmp_path):
     study = dataclasses.replace(
         STUDY, techniques=("data.batch_size=130",), num_replicas=2

@@ -245,6 +245,12 @@ def test_without_relu_the_first_is_the_reference():
     assert report["reference"] == {"activation": "gelu", "technique": "layer_norm"}
 
 
+def test_the_first_without_a_technique_is_the_reference_of_others():
+    study = Study(("relu+layer_norm", "gelu", "smelu:1"), learning_rates=(0.001,))
+    report = study_report(study, ROWS, {c: made() for c in study.cells()})
+    assert report["reference"] == {"activation": "gelu", "technique": "none"}
+
+
 # ------------------------------------------------------------------------ edges
 
 

@@ -114,6 +114,7 @@ def check_killed_conversions(source, tmp_path, moments):
     assert (expected / "rejects.txt").read_text() == "bad\nworse\n"
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_leaves_the_same_bytes(criteo_dir, tmp_path):
     source = spoiled(criteo_dir, tmp_path, 2)
     check_killed_conversions(source, tmp_path, [0.5, 0.8])

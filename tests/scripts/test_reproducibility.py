@@ -272,7 +272,7 @@ def test_a_report_is_drawn_again(tmp_path):
     assert out.splitlines() == [f"wrote plots/{n}" for n in (*names, "report.html")]
     for name in names:
         pixels = image.imread(tmp_path / "plots" / name)[..., :3]
-        assert pixels.std() > 0.05 and min(pixels.shape[:2]) >= 400
+        assert pixels.std() > 0.05 and min(pixels.shape[:2]) >= 300
     (tmp_path / "report.json").write_text('{"cells": []}')
     code, out, err = run(
         "draw_reproducibility.py", "--report=report.json", cwd=tmp_path

@@ -411,6 +411,7 @@ def test_what_layers_do_not_take_is_refused(flavour, make, message):
         make(flavour[1])
 
 
+@pytest.mark.slow
 def test_an_export_of_every_activation_compiles_nothing(flavour, tmp_path):
     k, ours = flavour
     activations = [make(ours) for make, _ in LAYERS.values()]
