@@ -25,7 +25,7 @@ def run(*arguments, cwd, **environment):
     return done.stdout
 
 
-@pytest.mark.parametrize("legacy", ["0", "1"])
+@pytest.mark.parametrize("legacy", ["0", pytest.param("1", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "page",
     [

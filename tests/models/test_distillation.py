@@ -163,6 +163,7 @@ def test_a_model_learns_from_model_dirs_and_saved_models_alike(
     )
 
 
+@pytest.mark.slow
 def test_a_teacher_of_another_schema_is_refused(teacher, criteo_dir, tmp_path):
     other = criteo_dir / "day_[1-3].tsv"
     for path in (teacher, teacher.parent / "export" / "1"):

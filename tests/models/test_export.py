@@ -247,6 +247,7 @@ def test_versions_are_numbered_on(exported, tmp_path):
     assert sorted(path.name for path in directory.iterdir()) == ["7", "8"]
 
 
+@pytest.mark.slow
 def test_no_space_leaves_nothing_behind(exported, tmp_path):
     model_dir, _ = exported
     model = None

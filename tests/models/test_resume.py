@@ -111,6 +111,7 @@ def test_ten_kills_at_random_steps_leave_no_trace(files, whole, tmp_path):
 @pytest.mark.parametrize(
     "what", ["half", pytest.param("unnamed", marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_a_kill_in_the_middle_of_a_checkpoint_leaves_the_one_before(
     files, whole, tmp_path, what
 ):

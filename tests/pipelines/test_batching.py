@@ -40,8 +40,25 @@ def rows_and_weights(dataset):
 
 
 @pytest.mark.parametrize("last_batch", ["keep", "pad"])
-@pytest.mark.parametrize("batch_size", [64, 100, 1000, 2000])
-@pytest.mark.parametrize("num_workers", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(
+    "batch_size",
+    [
+        64,
+        pytest.param(100, marks=pytest.mark.slow),
+        1000,
+        pytest.param(2000, marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize(
+    "num_workers",
+    [
+        1,
+        2,
+        3,
+        pytest.param(4, marks=pytest.mark.slow),
+        pytest.param(5, marks=pytest.mark.slow),
+    ],
+)
 def test_workers_see_every_row_once(blocks, num_workers, batch_size, last_batch):
     parts, num_batches = [], []
     for worker in range(num_workers):

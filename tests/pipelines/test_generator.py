@@ -281,6 +281,7 @@ def test_bayes_figures_look_like_those_of_criteo(rows):
     assert 0.79 < figures["auc"] < 0.82
 
 
+@pytest.mark.slow
 def test_interactions_are_beyond_an_additive_model(rows):
     """Expected losses of logistic fits to the true probabilities: no label noise."""
     p = rows.probability[:60_000]

@@ -25,6 +25,7 @@ def report():
     return json.loads(out)  # nothing else is on standard output
 
 
+@pytest.mark.slow
 def test_every_function_has_a_figure_in_every_setting(report):
     values = {result["name"]: result["value"] for result in report["results"]}
     functions = {name.split("/")[0] for name in values}

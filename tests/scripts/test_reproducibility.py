@@ -260,6 +260,7 @@ def test_without_matplotlib_the_command_that_installs_it_is_named_at_once(tmp_pa
     assert "pip install 'smelu-tf[plot]'" in line
 
 
+@pytest.mark.slow
 def test_a_report_is_drawn_again(tmp_path):
     image = pytest.importorskip("matplotlib.image")
     (tmp_path / "report.json").write_text(json.dumps(small_report()))

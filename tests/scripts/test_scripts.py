@@ -313,12 +313,8 @@ QUICK = (
     "missing file",
     "column count",
     "integer",
-    "negative beta",
-    "activation",
     "config key",
-    "config value",
     "schema",
-    "rejects into a folder",
     "another model's dir",
     "no model",
     "unknown flag",
@@ -357,6 +353,7 @@ def test_bad_input_gives_one_clear_line_and_exit_code_2(work, case):
 @pytest.mark.parametrize(
     ("name", "output"), [("export.py", "--output_dir=x"), ("predict.py", "--output=x")]
 )
+@pytest.mark.slow
 def test_no_space_is_one_clear_line_and_leaves_nothing(work, tmp_path, name, output):
     command = f"ulimit -f 8; exec {sys.executable} {SCRIPTS / name} {output} "
     command += f"--model{'_dir' if name == 'export.py' else ''}={work}/demo/model "
@@ -403,6 +400,7 @@ def test_bad_rows_are_passed_over_on_request(work, tmp_path):
     assert "line 52" in err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_crlf_lines_are_fine(work, tmp_path):
     lines = (work / "demo" / "data" / "day_6.tsv").read_text().splitlines()
     (tmp_path / "day.tsv").write_text("\r\n".join(lines), newline="")

@@ -135,9 +135,13 @@ TRANSFORMS = {
     "jit": lambda f: tf.function(f, jit_compile=True),
 }
 
+each_mode = pytest.mark.parametrize(
+    "mode", ["eager", "graph", pytest.param("jit", marks=pytest.mark.slow)]
+)
+
 
 @each_case
-@pytest.mark.parametrize("mode", TRANSFORMS)
+@each_mode
 def test_first_derivatives_in_x_and_every_parameter_are_differences(case, mode):
     x, p = X, np.array(case.parameters)
     constants = tf.constant(x), [tf.constant(v, tf.float64) for v in p]
@@ -155,7 +159,7 @@ def test_first_derivatives_in_x_and_every_parameter_are_differences(case, mode):
 
 
 @each_case
-@pytest.mark.parametrize("mode", TRANSFORMS)
+@each_mode
 def test_second_derivatives_of_every_pair_are_differences_of_the_first(case, mode):
     # The first are known to be right by the test above.
     x, p = X, np.array(case.parameters)
@@ -414,7 +418,9 @@ AROUND = {
 
 @each_case
 @pytest.mark.parametrize("around", AROUND)
-@pytest.mark.parametrize("parameters", ["numbers", "variables"])
+@pytest.mark.parametrize(
+    "parameters", ["numbers", pytest.param("variables", marks=pytest.mark.slow)]
+)
 def test_gradients_are_right_inside_what_rewrites_graphs(case, around, parameters):
     x = tf.constant(np.random.default_rng(0).normal(size=(5, 3)))
     values = [float(p) for p in case.parameters]

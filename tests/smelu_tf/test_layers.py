@@ -186,6 +186,7 @@ def test_masks_are_passed_on(flavour, make, function):
 
 
 @each_layer
+@pytest.mark.slow
 def test_mixed_precision_trains(flavour, make, function):
     k, ours = flavour
     for policy in ("mixed_bfloat16", "mixed_float16"):
@@ -196,7 +197,14 @@ def test_mixed_precision_trains(flavour, make, function):
 
 
 @pytest.mark.parametrize("how", [*LAYERS, *FUNCTIONS])
-@pytest.mark.parametrize("file", ["model.keras", "model.h5", "saved"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "model.keras",
+        pytest.param("model.h5", marks=pytest.mark.slow),
+        pytest.param("saved", marks=pytest.mark.slow),
+    ],
+)
 def test_training_saving_and_loading(flavour, tmp_path, how, file):
     k, ours = flavour
     if (
@@ -322,7 +330,9 @@ def test_the_regularizer_sees_the_parameter_and_not_its_weight(flavour):
     assert float(model.layers[1].beta) < 1.9
 
 
-@pytest.mark.parametrize("k", ["keras", "tf_keras"])
+@pytest.mark.parametrize(
+    "k", [pytest.param("keras", marks=pytest.mark.slow), "tf_keras"]
+)
 def test_mirrored_strategy_trains_as_one_device_does(k):
     code = f"""
 import numpy as np

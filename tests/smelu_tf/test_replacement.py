@@ -516,7 +516,15 @@ def test_dtype_policies_are_kept(flavour, policy):
 
 
 @pytest.mark.parametrize("new", ["smelu:0.5", "layer"])
-@pytest.mark.parametrize("build", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(
+            build, id=name, marks=pytest.mark.slow if name == "recurrent" else ()
+        )
+        for name, build in MODELS.items()
+    ],
+)
 def test_the_copy_trains_and_is_saved(flavour, build, new, tmp_path):
     k, ours = flavour
     k.utils.set_random_seed(1)
