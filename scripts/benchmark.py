@@ -5,6 +5,7 @@
     python scripts/benchmark.py training
     python scripts/benchmark.py profile --compute_dtype=bfloat16
     python scripts/benchmark.py precision
+    python scripts/benchmark.py replicas
     python scripts/benchmark.py accuracy --train_data=train.tsv --test_data=test.tsv
 
 `activations` times forward and backward passes of activations, those of other packages
@@ -20,6 +21,8 @@ same rows in memory; steps with large and with small tables; and training from f
 
 `precision` trains on generated rows in float32 and in bfloat16, and compares log
 losses.
+
+`replicas` times models that train side by side, and the same one after another.
 
 `accuracy` tunes and trains ours and DeepCTR's models on the same rows, and compares log
 loss and AUC on others.
@@ -59,7 +62,10 @@ _CONVERT_PASSES = flags.DEFINE_integer(
     "does not grow with the rows.",
     1,
 )
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "training: times of each call.", 1)
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", 5, "training, replicas: times of each call.", 1
+)
+_REPLICAS = flags.DEFINE_integer("replicas", 8, "replicas: models.", 1)
 _BATCHES = flags.DEFINE_integer(
     "batches", 32, "training, profile: batches of 4,096 rows in memory.", 1
 )
@@ -157,6 +163,20 @@ def _precision() -> tuple[Sequence["Result"], str]:
     return results, precision.table(results)
 
 
+def _replicas() -> tuple[Sequence["Result"], str]:
+    from benchmarks import replicas
+
+    total = replicas.num_calls(_ROUNDS.value)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        command_line.ProgressLine("benchmark", total, "calls") as progress,
+    ):
+        results = replicas.measure(
+            Path(folder), _REPLICAS.value, _ROUNDS.value, progress
+        )
+    return results, replicas.table(results)
+
+
 def _accuracy() -> tuple[Sequence["Result"], str]:
     from benchmarks import accuracy
 
@@ -182,6 +202,7 @@ KINDS = {
     "training": _training,
     "profile": _profile,
     "precision": _precision,
+    "replicas": _replicas,
     "accuracy": _accuracy,
 }
 

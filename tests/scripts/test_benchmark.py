@@ -69,7 +69,7 @@ def test_the_table_has_a_row_a_function():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "profile, precision, accuracy, received none."),
+        ((), "precision, replicas, accuracy, received none."),
         (("speed",), "expected one of activations, input, training, profile"),
         (("accuracy",), "--train_data: expected files of rows, received none."),
         (
@@ -111,6 +111,15 @@ def test_bfloat16_is_compared_with_float32_seed_by_seed():
     ]
     assert values["bfloat16 - float32"] == pytest.approx(sum(differences) / 2)
     assert 0 < abs(values["bfloat16 - float32"]) < 0.01
+
+
+@pytest.mark.slow
+def test_models_side_by_side_are_timed_beside_the_same_one_by_one():
+    code, out, err = run("replicas", "--json", "--replicas=2", "--rounds=1")
+    assert code == 0, err
+    values = figures(out)
+    assert values["together"] > 0 and values["one_by_one"] > 0
+    assert 0.2 < values["together/one_by_one"] < 5
 
 
 @pytest.mark.slow
