@@ -21,6 +21,7 @@ from .losses import Objective
 from .metrics import BinaryMetrics
 from .optimizers import WideDeepOptimizer
 from .precision import dtype_policy
+from .schedules import WarmupDecay
 from .steps import MAX_LOSS, Learner, TrainSteps
 from .wide_deep import WideDeep
 
@@ -239,6 +240,7 @@ def _copy(source: Learner, target: Learner, config: TrainConfig) -> None:
     for values, variables in pairs:
         for value, variable in zip(values, variables, strict=True):
             variable.assign(value)
-    target.optimizer.learning_rate = config.optimizer.learning_rate
+    if not isinstance(WarmupDecay.of(config.optimizer), WarmupDecay):
+        target.optimizer.learning_rate = config.optimizer.learning_rate
     target.optimizer.wide_learning_rate = config.optimizer.wide_learning_rate
     target.metrics.reset_state()

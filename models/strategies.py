@@ -12,10 +12,12 @@ For parameter servers it has the jobs `chief` (one process, which leads), `worke
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -172,6 +174,19 @@ def serve() -> None:
         start=True,
     )
     server.join()
+
+
+def outside_scope(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What a function returns that makes variables for this process alone.
+
+    Those of metrics are made in a strategy's scope for all replicas, each of which adds
+    to its own; here one process counts by itself. A scope is that of a thread, so the
+    function runs in another one. Parameter servers have no replicas to add up.
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return function(*args, **kwargs)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *args, **kwargs).result()
 
 
 def end_process(code: int = 0) -> None:

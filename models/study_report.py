@@ -11,8 +11,9 @@ import numpy as np
 
 from smelu_tf.bootstrap import Interval, bootstrap_interval, pd_ratio
 from smelu_tf.difference_slices import measure_slices, slice_by_prediction
-from smelu_tf.differences import example_differences, pair_means
+from smelu_tf.differences import pair_means
 from smelu_tf.pipelines import InMemoryRows
+from smelu_tf.prediction_difference import summarize_prediction_difference
 
 from .metrics import BinaryMetrics
 from .study import Cell, CellResult, Study, StudyRows
@@ -143,7 +144,7 @@ def _figures(cell: Cell, result: CellResult, rows: StudyRows) -> Figures:
     beta = None
     if name == "smelu" and "/" not in cell.activation:
         beta = float(parameter.removeprefix("beta=") or 1)
-    each = example_differences(probabilities)
+    summary = summarize_prediction_difference(probabilities, test.weight)
     slices = measure_slices(
         probabilities, slice_by_prediction(probabilities), test.weight
     )
@@ -158,7 +159,9 @@ def _figures(cell: Cell, result: CellResult, rows: StudyRows) -> Figures:
         "pd": _interval(_pd_interval(probabilities, test.weight)),
         "pd_absolute": _all_pairs(pair_means(probabilities, test.weight, "absolute")),
         "pd_logit": _all_pairs(pair_means(probabilities, test.weight, "logit")),
-        "pd_quantiles": {str(q): float(np.quantile(each, q)) for q in (0.5, 0.9, 0.99)},
+        "pd_quantiles": {
+            str(q): summary.quantiles[f"p{q * 100:g}"] for q in (0.5, 0.9, 0.99)
+        },
         "pd_by_decile": [
             {
                 "probability": item.mean_prediction,

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,13 @@ from .precision import dtype_policy
 from .preemption import StopRequest, sigterm_as_request
 from .run_record import record_run
 from .steps import MAX_LOSS, Learner, TrainSteps
-from .strategies import has_accelerator, is_chief, make_strategy, num_workers
+from .strategies import (
+    has_accelerator,
+    is_chief,
+    make_strategy,
+    num_workers,
+    outside_scope,
+)
 from .warm_start import warm_start as start_warm
 from .wide_deep import WideDeep
 
@@ -199,13 +205,15 @@ def train(
                 discard(model_dir)
             raise
     if is_chief():
-        sections: dict[str, Figures] = {
+        sections: dict[str, Mapping[str, Any]] = {
             "progressive": {**result.progressive, "num_bad_rows": result.num_bad_rows}
         }
         if result.validation is not None:
             sections["validation"] = result.validation
         if result.window is not None:
             sections["window"] = result.window
+            if compare_to:
+                sections["comparison"] = {"model": str(compare_to)}
         update_metrics(model_dir, **sections)
     return result
 
@@ -317,7 +325,8 @@ class _Run:
                             int(state.position),
                             counts,
                             progress,
-                            self._differences(),
+                            # Not the metric's, which all workers read together.
+                            state.difference_counts() if self._comparison else None,
                         )
                     )
                 )
@@ -478,7 +487,9 @@ class _Run:
                     self._config.eval.batch_size,
                     transform=scorer.transform,
                 )
-            figures = evaluate(scorer, self._held_out_batches, compare_to=self._served)
+            figures = outside_scope(
+                evaluate, scorer, self._held_out_batches, compare_to=self._served
+            )
         self._validated = figures
         name = self._config.eval.best_metric
         value = figures[name]
@@ -521,6 +532,10 @@ class _State(tf.Module):
         self.histogram = tf.Variable(zeros.histogram, name="histogram")
         zeros_of_differences = DifferenceCounts.zero().sums
         self.differences = tf.Variable(zeros_of_differences, name="differences")
+
+    def difference_counts(self) -> DifferenceCounts:
+        """What the differences from the served model are of."""
+        return DifferenceCounts(tf.convert_to_tensor(self.differences).numpy())
 
     def counts(self) -> BinaryCounts:
         """What the figures are of."""

@@ -214,17 +214,26 @@ class MaxPredictionDifference:
             )
         return str(self._model.value)
 
-    def exit_code(self, where: Mapping[str, Mapping[str, Any]]) -> int:
+    def exit_code(
+        self, where: Mapping[str, Mapping[str, Any]], model: str | None = None
+    ) -> int:
         """The program's: 1, with a line on stderr, where the difference is too large.
 
         Args:
             where: figures by what they are of; the first that have a difference count.
+            model: what they are the difference from; by default --compare_to.
 
         Raises:
             ValueError: none of them has, but there is a bound.
         """
         if self._max.value is None:
             return 0
+        if model not in (None, self._model.value):
+            raise ValueError(
+                f"--compare_to: expected {model or 'none'}, as in the run that has "
+                f"ended, received {self._model.value}; scripts/evaluate.py compares "
+                "with another."
+            )
         for what, figures in where.items():
             found = figures.get("prediction_difference")
             if found is None:
@@ -239,7 +248,8 @@ class MaxPredictionDifference:
             return 1
         raise ValueError(
             "--max_prediction_difference: expected figures with a prediction "
-            "difference, received none: this run had ended without --compare_to."
+            "difference, received none (no row had a weight, or the run had ended "
+            "without --compare_to)."
         )
 
 

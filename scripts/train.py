@@ -9,8 +9,8 @@ stopped run was.
 
     python scripts/train.py --data='demo/data/day_[0-5].tsv' --model_dir=demo/model
     python scripts/train.py --model_dir=demo/relu --config.model.activation=relu
-    python scripts/train.py --model_dir=demo/next --compare_to=demo/model \
-        --max_prediction_difference=0.05
+    python scripts/train.py --model_dir=demo/seed_1 --config.train.seed=1 \
+        --compare_to=demo/model --max_prediction_difference=0.05
 """
 
 import sys
@@ -126,8 +126,11 @@ def main() -> None:
         print("train: stopped; the same command goes on.", file=sys.stderr)
     elif strategies.is_chief():
         metrics = load_metrics(Path(_MODEL_DIR.value))
-        sections = ("validation", "window")
-        code = _difference.exit_code({name: metrics.get(name, {}) for name in sections})
+        sections = ("validation", "window", "progressive")
+        code = _difference.exit_code(
+            {name: metrics.get(name, {}) for name in sections},
+            metrics.get("comparison", {}).get("model", ""),
+        )
     strategies.end_process(code)
 
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from smelu_tf.models import (
     load_model,
     train,
 )
-from smelu_tf.pipelines import CRITEO, Blocks, convert
+from smelu_tf.pipelines import CRITEO, Blocks, convert, open_rows
 
 SMALL = TrainConfig(
     model=WideDeepConfig(embedding_dim=4, hidden_units=(16, 8)),
@@ -184,3 +186,48 @@ def test_bfloat16_learns_nearly_the_same(criteo_dir, tmp_path):
         "float32",
         "int64",
     }
+
+
+MIRRORED = """
+import sys
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+from smelu_tf.models import TrainConfig, train
+
+config = TrainConfig.load(sys.argv[1])
+folder = sys.argv[2]
+train(config, f"{folder}/day_0.tsv", sys.argv[3] + "/served")
+found = {}
+for name in ("one_device", "mirrored"):
+    found[name] = train(
+        config, f"{folder}/day_[0-1].tsv", sys.argv[3] + "/" + name, strategy=name,
+        validation_files=f"{folder}/day_2.tsv", compare_to=sys.argv[3] + "/served",
+    ).validation
+for name, value in found["one_device"].items():
+    assert abs(found["mirrored"][name] - value) <= 1e-2 * abs(value), (name, found)
+assert found["mirrored"]["num_examples"] == 3000
+assert found["mirrored"]["prediction_difference"] > 0
+print("same")
+"""
+
+
+def test_several_replicas_validate_and_compare_as_one_does(criteo_dir, tmp_path):
+    schema = open_rows(criteo_dir / "day_[0-1].tsv").complete(CRITEO)
+    (tmp_path / "schema.json").write_text(schema.to_json())
+    config = dataclasses.replace(
+        SMALL,
+        data=DataConfig(schema=str(tmp_path / "schema.json")),
+        eval=EvalConfig(every_steps=8),
+    )
+    (tmp_path / "config.json").write_text(config.to_json())
+    done = subprocess.run(
+        [sys.executable, "-c", MIRRORED]
+        + [str(path) for path in (tmp_path / "config.json", criteo_dir, tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
+    assert done.stdout.strip() == "same", done.stderr[-2000:]
