@@ -81,12 +81,17 @@ class Objective:
         towers = model.tower_logits(batch.features, training=True)
         logit = tf.reshape(model.served_logit(towers), [-1])
         kept = [tf.reshape(z, [-1]) - math.log(self.negative_rate) for z in towers]
-        losses = [
-            tf.nn.sigmoid_cross_entropy_with_logits(labels=batch.label, logits=z)
-            for z in kept
-        ]
+        losses = [_log_loss(batch, z) for z in kept]
         losses += [term(tf.stack(kept), batch, step) for term in self.terms]
         return losses[0] if len(losses) == 1 else tf.add_n(losses), logit
+
+    def log_loss(self, batch: Batch, logit: tf.Tensor) -> tf.Tensor:
+        """The log loss of each row by the model's logit, terms aside: float32 (B,)."""
+        return _log_loss(batch, logit - math.log(self.negative_rate))
+
+
+def _log_loss(batch: Batch, logit: tf.Tensor) -> tf.Tensor:
+    return tf.nn.sigmoid_cross_entropy_with_logits(labels=batch.label, logits=logit)
 
 
 def _terms(config: TrainConfig, teachers: Teachers | None) -> tuple[Term, ...]:

@@ -58,9 +58,11 @@ class Learner:
     comparison: Comparison | None = None
 
     def learn(self, batch: Batch, num_rows: tf.Tensor) -> tf.Tensor:
-        """Learns this replica's part of a batch; returns its part of the mean loss.
+        """Learns this replica's part of a batch; returns its part of the mean log loss.
 
-        The batch is predicted and counted into the figures before.
+        It is that of the model's logit, whatever else is minimised, and no number where
+        what is minimised is none. The batch is predicted and counted into the figures
+        before.
 
         Args:
             batch: the part.
@@ -68,10 +70,12 @@ class Learner:
         """
         with tf.GradientTape() as tape:
             loss, logit = self.objective(self.model, batch, self.optimizer.iterations)
-            total = tf.reduce_sum(batch.weight * loss)
-            mean = total / tf.cast(tf.maximum(num_rows, 1), loss.dtype)
+            size = tf.cast(tf.maximum(num_rows, 1), loss.dtype)
+            mean = tf.reduce_sum(batch.weight * loss) / size
         variables = self.model.trainable_variables
         gradients = tape.gradient(mean, variables)
+        log_loss = self.objective.log_loss(batch, logit)
+        mean_log_loss = tf.reduce_sum(batch.weight * log_loss) / size
         if self.model.is_random_in_training:
             logit = tf.reshape(self.model(batch.features, training=False), [-1])
         weight, rate = batch.weight, self.objective.negative_rate
@@ -81,7 +85,7 @@ class Learner:
         if self.comparison is not None:
             self.comparison.update(batch.features, logit, weight)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return mean
+        return tf.where(tf.math.is_finite(mean), mean_log_loss, mean)
 
 
 class TrainSteps:

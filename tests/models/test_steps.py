@@ -205,3 +205,25 @@ def test_logits_are_those_of_all_rows_whatever_part_of_them_is_kept(rate):
     figures = metrics.figures()
     assert figures["weight"] == pytest.approx(40_000, rel=0.02)
     assert figures["calibration"] == pytest.approx(1, abs=0.1)
+
+
+class _Constant:
+    """A term of the loss without a gradient."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self, logits, batch, step):
+        return self.value + 0 * logits[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "num_steps"), [(1e3, 4), (float("nan"), 1), (float("inf"), 1)]
+)
+def test_a_step_says_the_log_loss_whatever_else_is_minimised(value, num_steps):
+    model, optimizer, metrics, _ = trainer()
+    objective = Objective(terms=(_Constant(value),))
+    steps = TrainSteps([Learner(model, optimizer, metrics, objective)], 4)
+    call = steps(iterator(rows(32, batch_size=8)))
+    assert call.num_steps == num_steps
+    assert (0.1 < call.last_loss < 2) == (value == 1e3)
