@@ -8,9 +8,14 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tensorflow.experimental.numpy as tnp
 import tf_keras
 
+from smelu_tf.differences import DifferenceKind, distance
+
 from .metrics import Figures
+
+_KINDS = (DifferenceKind("relative"), DifferenceKind("absolute"))
 
 Logit = Callable[[Mapping[str, tf.Tensor]], tf.Tensor]
 """A model as a function of `Batch.features`, to float32 (B,)."""
@@ -89,8 +94,7 @@ class Differences(tf_keras.metrics.Metric):
             for values in (logit, other, sample_weight)
         )
         p, q = tf.sigmoid(p), tf.sigmoid(q)
-        absolute = tf.abs(p - q)
-        relative = tf.math.divide_no_nan(2.0 * absolute, p + q)
+        relative, absolute = (distance(p, q, kind, tnp) for kind in _KINDS)
         values = tf.stack([tf.ones_like(p), relative, absolute])
         size = tf.cast(tf.size(p), tf.float64)
         weighted = tf.linalg.matvec(values, weight)

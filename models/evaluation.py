@@ -297,11 +297,11 @@ def _count(
     for batch in dataset:
         logit = scorer.logit(batch.features)
         metrics.update_state(batch.label, logit, batch.weight)
-        if slices is not None:
+        if slices is not None or comparison is not None:
             features = scorer.features(batch.features)
+        if slices is not None:
             slices.update(features, batch.label, logit, batch.weight)
         if comparison is not None:
-            features = scorer.features(batch.features)
             comparison.update(features, logit, batch.weight)
         if progress is not None:
             progress(int(metrics.num_examples), float(metrics.log_loss))
