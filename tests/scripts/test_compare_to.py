@@ -1,29 +1,13 @@
 """--compare_to and --max_prediction_difference of train.py and evaluate.py."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from script_runs import run
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 TINY = ("--config.model.hidden_units=(8,4)", "--config.model.embedding_dim=4")
 DATA = ("--data=demo/data/day_[0-4].tsv",)
 OTHER = (*DATA, *TINY, "--config.train.seed=1", "--compare_to=demo/model", "--json")
-
-
-def run(name, *arguments, cwd):
-    done = subprocess.run(
-        [sys.executable, SCRIPTS / name, *map(str, arguments)],
-        cwd=cwd,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -5,23 +5,10 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-
-
-def run(name, *arguments, **environment):
-    done = subprocess.run(
-        [sys.executable, SCRIPTS / name, *map(str, arguments)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    return done.returncode, done.stdout, done.stderr
+from script_runs import SCRIPTS, run
 
 
 def figures(num_rows, log_loss):

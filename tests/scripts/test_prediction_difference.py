@@ -1,34 +1,20 @@
 """scripts/prediction_difference.py, as a user calls it."""
 
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from script_runs import run as run_script
 
 import smelu_tf
 from smelu_tf.models import Predictions, write_predictions
 
 pytest.importorskip("pyarrow")
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "prediction_difference.py"
-
 
 def run(*arguments, cwd):
-    """The script's exit code, standard output and standard error."""
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *arguments],
-        cwd=cwd,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    return done.returncode, done.stdout, done.stderr
+    return run_script("prediction_difference.py", *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
