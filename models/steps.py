@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from smelu_tf import recording
 from smelu_tf.pipelines import Batch
 
 from .comparison import Comparison
@@ -114,6 +116,9 @@ class TrainSteps:
         self._run = tf.function(
             functools.partial(TrainSteps._steps, self), autograph=False
         )
+        # Or many trainings in one process keep all their graphs.
+        self._gradients: set[str] = set()
+        weakref.finalize(self, recording.forget_gradients, self._gradients)
 
     def __call__(self, iterator: Any, stop_wanted: bool = False) -> Steps:
         """Trains on the next batches of an iterator.
@@ -128,10 +133,12 @@ class TrainSteps:
         loss, wanted, finished = 0.0, 0, False
         flag = tf.constant(int(stop_wanted))
         try:
-            for _ in range(self._calls):
-                loss, wanted = (value.numpy() for value in self._run(iterator, flag))
-                if not loss < MAX_LOSS:
-                    break
+            with recording.registered_gradients(self._gradients):
+                for _ in range(self._calls):
+                    result = self._run(iterator, flag)
+                    loss, wanted = (value.numpy() for value in result)
+                    if not loss < MAX_LOSS:
+                        break
         except tf.errors.OutOfRangeError:
             finished = True
         done = self._num_steps_done() - before

@@ -1,13 +1,14 @@
 """Gradients that TensorFlow is recording, and those it is told of.
 
-The one place that uses private names of TensorFlow: its module of tapes. Without it,
-in some later version, all works as before, slower.
+The one place that uses private names of TensorFlow: its module of tapes, and its list
+of gradients. Without them, in some later version, all works as before, slower and with
+more memory.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -16,6 +17,13 @@ try:
     from tensorflow.python.eager import record as _record
 except ImportError:
     _record = None
+
+try:
+    from tensorflow.python.framework.ops import gradient_registry as _registry
+
+    _registered: dict[str, Any] = _registry._registry
+except (ImportError, AttributeError):
+    _registered = {}
 
 Gradient = Callable[[tf.Tensor], Sequence[tf.Tensor]]
 
@@ -56,3 +64,24 @@ def with_gradient(
         return function(*inputs), gradient
 
     return custom(*inputs)
+
+
+@contextlib.contextmanager
+def registered_gradients(names: set[str]) -> Iterator[None]:
+    """Adds the names of the custom gradients that are made inside, in graphs.
+
+    TensorFlow holds them, and with each the whole graph that it is in, until the
+    process ends or `forget_gradients` is told their names.
+    """
+    before = set(_registered)
+    try:
+        yield
+    finally:
+        new = _registered.keys() - before
+        names.update(name for name in new if name.startswith("CustomGradient"))
+
+
+def forget_gradients(names: set[str]) -> None:
+    """Lets go of custom gradients of graphs that will not be differentiated again."""
+    for name in names:
+        _registered.pop(name, None)

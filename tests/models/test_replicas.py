@@ -1,6 +1,7 @@
 """models/replicas.py: models side by side, each as it would be alone."""
 
 import dataclasses
+import gc
 
 import numpy as np
 import pytest
@@ -182,3 +183,20 @@ def test_other_models_take_another_compiled_step(before, after):
     with pytest.raises(ValueError, match="expected those of before"):
         replicas.restart([after])
     assert pool.begin([after]) is not replicas
+
+
+def test_models_that_are_no_more_leave_no_graph():
+    def num_operations():
+        gc.collect()
+        graphs = [item for item in gc.get_objects() if isinstance(item, tf.Graph)]
+        return sum(len(graph.get_operations()) for graph in graphs)
+
+    pool = ReplicaPool(small_rows.SCHEMA)
+    counts = []
+    for activation in ("smelu:1", "relu", "smelu:1"):
+        replicas = pool.begin([variant(CONFIG, activation=activation)])
+        replicas.train(ROWS.batches(64))
+        replicas.logits(ROWS.batches(64))
+        del replicas
+        counts.append(num_operations())
+    assert counts[2] < counts[0] + 20  # a step has hundreds
