@@ -6,6 +6,7 @@
     python scripts/benchmark.py profile --compute_dtype=bfloat16
     python scripts/benchmark.py precision
     python scripts/benchmark.py replicas
+    python scripts/benchmark.py determinism
     python scripts/benchmark.py accuracy --train_data=train.tsv --test_data=test.tsv
 
 `activations` times forward and backward passes of activations, those of other packages
@@ -23,6 +24,8 @@ same rows in memory; steps with large and with small tables; and training from f
 losses.
 
 `replicas` times models that train side by side, and the same one after another.
+
+`determinism` times training with and without TensorFlow's deterministic operations.
 
 `accuracy` tunes and trains ours and DeepCTR's models on the same rows, and compares log
 loss and AUC on others.
@@ -63,7 +66,7 @@ _CONVERT_PASSES = flags.DEFINE_integer(
     1,
 )
 _ROUNDS = flags.DEFINE_integer(
-    "rounds", 5, "training, replicas: times of each call.", 1
+    "rounds", 5, "training, replicas, determinism: times of each call.", 1
 )
 _REPLICAS = flags.DEFINE_integer("replicas", 8, "replicas: models.", 1)
 _BATCHES = flags.DEFINE_integer(
@@ -177,6 +180,18 @@ def _replicas() -> tuple[Sequence["Result"], str]:
     return results, replicas.table(results)
 
 
+def _determinism() -> tuple[Sequence["Result"], str]:
+    from benchmarks import determinism
+
+    total = determinism.num_calls(_ROUNDS.value)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        command_line.ProgressLine("benchmark", total, "calls") as progress,
+    ):
+        results = determinism.measure(Path(folder), _ROUNDS.value, progress)
+    return results, determinism.table(results)
+
+
 def _accuracy() -> tuple[Sequence["Result"], str]:
     from benchmarks import accuracy
 
@@ -203,6 +218,7 @@ KINDS = {
     "profile": _profile,
     "precision": _precision,
     "replicas": _replicas,
+    "determinism": _determinism,
     "accuracy": _accuracy,
 }
 

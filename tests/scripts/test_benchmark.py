@@ -123,6 +123,19 @@ def test_models_side_by_side_are_timed_beside_the_same_one_by_one():
 
 
 @pytest.mark.slow
+def test_deterministic_operations_are_timed_beside_the_others():
+    code, out, err = run("determinism", "--json", "--rounds=1")
+    assert code == 0, err
+    values = figures(out)
+    for size in (256, 4096):
+        ways = [values[f"{size}/{way}"] for way in ("any_order", "deterministic")]
+        assert min(ways) > 0
+        assert values[f"{size}/deterministic/any_order"] == pytest.approx(
+            ways[1] / ways[0], rel=0.01
+        )
+
+
+@pytest.mark.slow
 def test_training_is_timed_beside_other_packages():
     code, out, err = run("training", "--json", "--batches=1", "--rounds=1")
     assert code == 0, err
