@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smelu_tf.models import (
+    TECHNIQUES,
     Cell,
     CellResult,
     DataConfig,
@@ -129,31 +130,49 @@ import dataclasses
 if __name__ == "__main__":
     options = dataclasses.replace(small_rows.CONFIG.train, deterministic=True)
     config = dataclasses.replace(small_rows.CONFIG, train=options)
-    study = Study(("smelu:1",), ("none",), (0.01,), (sys.argv[2],), num_replicas=2)
-    run_study(study, config, small_rows.make_study_rows(), Path(sys.argv[1]))
+    folder, varies, activations, techniques = sys.argv[1:]
+    names = activations.split(","), techniques.split(",")
+    study = Study(*map(tuple, names), (0.01,), (varies,), num_replicas=2)
+    run_study(study, config, small_rows.make_study_rows(), Path(folder))
 """
 
 
+ACTIVATIONS = (
+    "relu,smelu:0.5,gsmelu:g_minus=0.1,rescu:0.8:normal,rescu:1.5:epanechnikov,swish,"
+    "gelu,softplus"
+)
+
+
 @pytest.mark.parametrize(
-    "varies", ["nothing", pytest.param("threads", marks=pytest.mark.slow)]
+    "varies, activations, techniques",
+    [
+        ("nothing", "smelu:1", "none"),
+        pytest.param("threads", "smelu:1", "none", marks=pytest.mark.slow),
+        pytest.param("nothing", ACTIVATIONS, "none", marks=pytest.mark.slow),
+        pytest.param(
+            "nothing", "smelu:1", ",".join(TECHNIQUES), marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_deterministic_models_of_which_nothing_differs_agree_to_the_bit(
-    varies, tmp_path, monkeypatch
+    varies, activations, techniques, tmp_path, monkeypatch
 ):
     """In a process of its own, as op determinism is for good."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     monkeypatch.setenv("PYTHONPATH", str(Path(small_rows.__file__).parent))
     folder = tmp_path / "study"
-    command = [sys.executable, program, folder, varies]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    command = [sys.executable, program, folder, varies, activations, techniques]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
-    (path,) = (folder / "cells").iterdir()
-    result = CellResult.load(path)
-    np.testing.assert_array_equal(result.test[0], result.test[1])
-    np.testing.assert_array_equal(result.validation[0], result.validation[1])
-    assert pd(result.test) == 0
-    assert result.test.std() > 0.01
+    paths = [*(folder / "cells").iterdir()]
+    assert len(paths) == len(activations.split(",")) * len(techniques.split(","))
+    for path in paths:
+        result = CellResult.load(path)
+        np.testing.assert_array_equal(result.test[0], result.test[1], path.name)
+        np.testing.assert_array_equal(result.validation[0], result.validation[1])
+        assert pd(result.test) == 0
+        assert result.test.std() > 0.01
 
 
 @pytest.mark.slow
