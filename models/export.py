@@ -16,7 +16,10 @@ import smelu_tf
 from smelu_tf.pipelines.files import replacing, writing
 
 from .checkpoints import load_config, load_metrics, load_model
+from .run_record import recorded_runs
 from .serving import ServingModule
+from .signature_defs import finish_signatures
+from .warmup import can_write_warmup_requests, missing_values, write_warmup_requests
 from .wide_deep import WideDeep
 
 # Parts of an evaluation that a model card has no place for.
@@ -29,16 +32,27 @@ def export_saved_model(
     *,
     metrics: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes a model as the next numbered version of a directory.
 
-    Signatures, each giving `probability` and `logit`, float32 (B,):
+    Signatures, each giving `probability` and `logit`, float32 (B,), if nothing else is
+    said:
 
     - `serving_default`: every raw column by its name, (B,): float64 with NaN for a
-      missing number, string with "" for a missing value;
+      missing number, string with "" for a missing value. A server takes columns that
+      a request leaves out for missing (`SignatureDef.defaults`); in Python all are
+      required;
+    - `predict_logits`: the same, giving the `logit` alone;
     - `predict_lines`: `lines`, string (B,): text lines without label and weight;
     - `predict_examples`: `examples`, string (B,): serialised `tf.train.Example`s,
-      int64 or float and bytes features; an absent one is missing.
+      int64 or float and bytes features; an absent one is missing;
+    - `regress`, `classify`: the same named `inputs`, as TensorFlow Serving's APIs
+      expect: `outputs`, the probability (B,); or `classes`, string (B, 2), and their
+      `scores`, float32 (B, 2).
+
+    In `assets.extra` are `schema.json`, `model_card.json` and, where
+    tensorflow-serving-api is installed, requests that TensorFlow Serving warms up with.
 
     The version is written under a temporary name and renamed when it is whole.
 
@@ -47,6 +61,7 @@ def export_saved_model(
         directory: where the versions are: 1, 2, …
         metrics: figures for the model card.
         config: the run's configuration for the model card.
+        data: what it was trained on, for the model card.
 
     Returns:
         The path of the new version.
@@ -59,11 +74,13 @@ def export_saved_model(
     versions = [int(p.name) for p in directory.iterdir() if p.name.isdigit()]
     target = directory / str(max(versions, default=0) + 1)
     module = ServingModule(model)
-    with replacing(target) as temporary:
-        with writing(target):
-            tf.saved_model.save(
-                module, str(temporary), signatures=module.signature_functions
-            )
+    with replacing(target) as temporary, writing(target):
+        signatures = module.signature_functions
+        tf.saved_model.save(module, str(temporary), signatures=signatures)
+        missing = missing_values(model.schema)
+        finish_signatures(
+            temporary, {"serving_default": missing, "predict_logits": missing}
+        )
         extra = temporary / "assets.extra"
         extra.mkdir()
         (extra / "schema.json").write_text(model.schema.to_json(), encoding="utf-8")
@@ -71,6 +88,7 @@ def export_saved_model(
             "model": "WideDeep",
             "schema_fingerprint": model.schema.fingerprint(),
             "config": config,
+            "data": data,
             "metrics": metrics,
             "versions": {
                 "smelu-tf": smelu_tf.__version__,
@@ -80,6 +98,8 @@ def export_saved_model(
         }
         text = json.dumps(card, indent=2) + "\n"
         (extra / "model_card.json").write_text(text, encoding="utf-8")
+        if can_write_warmup_requests():
+            write_warmup_requests(temporary, model.schema)
     return target
 
 
@@ -109,4 +129,11 @@ def export_model_dir(
             for name, figures in load_metrics(model_dir).items()
         },
         config=dataclasses.asdict(load_config(model_dir)),
+        data=_data(model_dir),
     )
+
+
+def _data(model_dir: Path) -> dict[str, Any] | None:
+    """What the latest run was trained and validated on; None where nothing says."""
+    runs = recorded_runs(model_dir)
+    return {n: runs[-1][n] for n in ("data", "validation_data")} if runs else None
