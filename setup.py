@@ -18,9 +18,11 @@ ROOTS = {
 DATA = ["pyarrow>=16"]
 PLOT = ["matplotlib>=3.8"]
 BEAM = ["apache-beam>=2.60"]
+RECALIBRATION = ["scipy>=1.13"]
 EXTRAS = {
     "data": DATA,
     "plot": PLOT,
+    "recalibration": RECALIBRATION,
     "tensorboard": ["tensorboard>=2.19"],
     "beam": BEAM,
     "serving": ["tensorflow-serving-api>=2.19"],
@@ -31,6 +33,7 @@ EXTRAS = {
         *BEAM,
         *DATA,
         *PLOT,
+        *RECALIBRATION,
         "deepctr==0.9.4",
         "hypothesis>=6.100",
         "packaging>=24",
@@ -39,7 +42,6 @@ EXTRAS = {
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",
         "scikit-learn>=1.5",
-        "scipy>=1.13",
         "setuptools>=77",
         "tf-smelu==1.0.0",
     ],
