@@ -42,6 +42,14 @@ from .metrics import BinaryCounts, BinaryMetrics, SlidingWindow  # noqa: E402
 from .optimizers import WideDeepOptimizer  # noqa: E402
 from .parameters import parameter_table  # noqa: E402
 from .prediction_files import PredictionFiles, read_prediction_files  # noqa: E402
+from .promotion import (  # noqa: E402
+    PromotionBounds,
+    PromotionError,
+    PromotionReport,
+    compare_versions,
+)
+from .publishing import Published, PublishOptions, publish  # noqa: E402
+from .recalibration import Recalibration, recalibrate  # noqa: E402
 from .reliability import calibration_error, reliability  # noqa: E402
 from .replicas import Replicas, with_seed  # noqa: E402
 from .run_record import record_run  # noqa: E402
@@ -66,6 +74,12 @@ __all__ = [
     "OptimizerConfig",
     "PredictionFiles",
     "Predictions",
+    "PromotionBounds",
+    "PromotionError",
+    "PromotionReport",
+    "PublishOptions",
+    "Published",
+    "Recalibration",
     "Replicas",
     "Scorer",
     "ScoringJob",
@@ -81,6 +95,7 @@ __all__ = [
     "WideDeepConfig",
     "WideDeepOptimizer",
     "calibration_error",
+    "compare_versions",
     "difference_report",
     "evaluate",
     "evaluation_report",
@@ -92,7 +107,9 @@ __all__ = [
     "load_model",
     "parameter_table",
     "predict",
+    "publish",
     "read_prediction_files",
+    "recalibrate",
     "record_run",
     "reliability",
     "run_study",

@@ -16,6 +16,7 @@ import smelu_tf
 from smelu_tf.pipelines.files import replacing, writing
 
 from .checkpoints import load_config, load_metrics, load_model
+from .recalibration import Recalibration
 from .run_record import recorded_runs
 from .serving import ServingModule
 from .signature_defs import finish_signatures
@@ -29,10 +30,8 @@ _TABLES = ("reliability", "slices")
 def export_saved_model(
     model: WideDeep,
     directory: str | os.PathLike[str],
-    *,
-    metrics: Mapping[str, Any] | None = None,
-    config: Mapping[str, Any] | None = None,
-    data: Mapping[str, Any] | None = None,
+    recalibration: Recalibration | None = None,
+    card: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes a model as the next numbered version of a directory.
 
@@ -59,9 +58,8 @@ def export_saved_model(
     Args:
         model: the model.
         directory: where the versions are: 1, 2, …
-        metrics: figures for the model card.
-        config: the run's configuration for the model card.
-        data: what it was trained on, for the model card.
+        recalibration: of the logits of all signatures; by default they stay.
+        card: what the model card says besides: configuration, figures.
 
     Returns:
         The path of the new version.
@@ -71,9 +69,9 @@ def export_saved_model(
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    versions = [int(p.name) for p in directory.iterdir() if p.name.isdigit()]
-    target = directory / str(max(versions, default=0) + 1)
-    module = ServingModule(model)
+    newest = newest_version(directory)
+    target = directory / str(int(newest.name) + 1 if newest else 1)
+    module = ServingModule(model, recalibration)
     with replacing(target) as temporary, writing(target):
         signatures = module.signature_functions
         tf.saved_model.save(module, str(temporary), signatures=signatures)
@@ -84,19 +82,19 @@ def export_saved_model(
         extra = temporary / "assets.extra"
         extra.mkdir()
         (extra / "schema.json").write_text(model.schema.to_json(), encoding="utf-8")
-        card = {
+        details = {
             "model": "WideDeep",
             "schema_fingerprint": model.schema.fingerprint(),
-            "config": config,
-            "data": data,
-            "metrics": metrics,
+            "compute_dtype": model.compute_dtype,
+            "recalibration": recalibration and recalibration.to_dict(),
             "versions": {
                 "smelu-tf": smelu_tf.__version__,
                 "tensorflow": tf.__version__,
                 "tf-keras": tf_keras.__version__,
             },
+            **(card or {}),
         }
-        text = json.dumps(card, indent=2) + "\n"
+        text = json.dumps(details, indent=2) + "\n"
         (extra / "model_card.json").write_text(text, encoding="utf-8")
         if can_write_warmup_requests():
             write_warmup_requests(temporary, model.schema)
@@ -124,19 +122,32 @@ def export_model_dir(
     """
     model_dir = Path(model_dir)
     model = load_model(model_dir, checkpoint, compute_dtype)
-    return export_saved_model(
-        model,
-        directory,
-        metrics={
-            name: {k: v for k, v in figures.items() if k not in _TABLES}
-            for name, figures in load_metrics(model_dir).items()
-        },
-        config=dataclasses.asdict(load_config(model_dir)),
-        data=_data(model_dir),
-    )
+    return export_saved_model(model, directory, card=card_of(model_dir))
 
 
-def _data(model_dir: Path) -> dict[str, Any] | None:
-    """What the latest run was trained and validated on; None where nothing says."""
+def newest_version(directory: str | os.PathLike[str]) -> Path | None:
+    """The version with the largest number in a folder; None where there is none."""
+    directory = Path(directory)
+    if not directory.is_dir():
+        return None
+    versions = [path for path in directory.iterdir() if path.name.isdigit()]
+    return max(versions, key=lambda path: int(path.name), default=None)
+
+
+def card_of(model_dir: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a model card says of a run: `config`, `data` and `metrics`.
+
+    Raises:
+        ValueError: no model_dir there, or a file in it that cannot be read.
+    """
+    model_dir = Path(model_dir)
     runs = recorded_runs(model_dir)
-    return {n: runs[-1][n] for n in ("data", "validation_data")} if runs else None
+    metrics = load_metrics(model_dir)
+    return {
+        "config": dataclasses.asdict(load_config(model_dir)),
+        "data": {n: runs[-1][n] for n in ("data", "validation_data")} if runs else None,
+        "metrics": {
+            name: {k: v for k, v in figures.items() if k not in _TABLES}
+            for name, figures in metrics.items()
+        },
+    }

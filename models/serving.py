@@ -44,7 +44,7 @@ class ServingModule(tf.Module):
     def __init__(
         self,
         model: WideDeep,
-        recalibrated: Callable[[tf.Tensor], tf.Tensor] = lambda logit: logit,
+        recalibrated: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ) -> None:
         super().__init__(name="wide_deep")
         self.transform = model.transform
@@ -53,7 +53,8 @@ class ServingModule(tf.Module):
         kinds = example_kinds(schema)
 
         def logit_of(features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-            return recalibrated(tf.reshape(model(features, training=False), [-1]))
+            own = tf.reshape(model(features, training=False), [-1])
+            return own if recalibrated is None else recalibrated(own)
 
         def score(raw: RawColumns) -> Scores:
             logit = logit_of(transform(raw))
