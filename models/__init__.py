@@ -42,6 +42,19 @@ from .metrics import BinaryCounts, BinaryMetrics, SlidingWindow  # noqa: E402
 from .optimizers import WideDeepOptimizer  # noqa: E402
 from .parameters import parameter_table  # noqa: E402
 from .prediction_files import PredictionFiles, read_prediction_files  # noqa: E402
+from .promotion import (  # noqa: E402
+    PromotionBounds,
+    PromotionError,
+    PromotionReport,
+    broken_bounds,
+    check_promotion,
+    compare_versions,
+)
+from .recalibration import (  # noqa: E402
+    Recalibration,
+    fit_recalibration,
+    recalibrate,
+)
 from .reliability import calibration_error, reliability  # noqa: E402
 from .replicas import Replicas, with_seed  # noqa: E402
 from .run_record import record_run  # noqa: E402
@@ -66,6 +79,10 @@ __all__ = [
     "OptimizerConfig",
     "PredictionFiles",
     "Predictions",
+    "PromotionBounds",
+    "PromotionError",
+    "PromotionReport",
+    "Recalibration",
     "Replicas",
     "Scorer",
     "ScoringJob",
@@ -80,12 +97,16 @@ __all__ = [
     "WideDeep",
     "WideDeepConfig",
     "WideDeepOptimizer",
+    "broken_bounds",
     "calibration_error",
+    "check_promotion",
+    "compare_versions",
     "difference_report",
     "evaluate",
     "evaluation_report",
     "export_model_dir",
     "export_saved_model",
+    "fit_recalibration",
     "load_config",
     "load_logit",
     "load_metrics",
@@ -93,6 +114,7 @@ __all__ = [
     "parameter_table",
     "predict",
     "read_prediction_files",
+    "recalibrate",
     "record_run",
     "reliability",
     "run_study",
