@@ -46,10 +46,16 @@ from .promotion import (  # noqa: E402
     PromotionBounds,
     PromotionError,
     PromotionReport,
+    broken_bounds,
+    check_promotion,
     compare_versions,
 )
 from .publishing import Published, PublishOptions, publish  # noqa: E402
-from .recalibration import Recalibration, recalibrate  # noqa: E402
+from .recalibration import (  # noqa: E402
+    Recalibration,
+    fit_recalibration,
+    recalibrate,
+)
 from .reliability import calibration_error, reliability  # noqa: E402
 from .replicas import Replicas, with_seed  # noqa: E402
 from .run_record import record_run  # noqa: E402
@@ -94,13 +100,16 @@ __all__ = [
     "WideDeep",
     "WideDeepConfig",
     "WideDeepOptimizer",
+    "broken_bounds",
     "calibration_error",
+    "check_promotion",
     "compare_versions",
     "difference_report",
     "evaluate",
     "evaluation_report",
     "export_model_dir",
     "export_saved_model",
+    "fit_recalibration",
     "load_config",
     "load_logit",
     "load_metrics",

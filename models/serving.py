@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from smelu_tf.pipelines import parse_unlabelled
 from smelu_tf.pipelines.examples import example_kinds, parse_examples
-from smelu_tf.pipelines.raw_rows import feature_specs
+from smelu_tf.pipelines.raw_rows import feature_specs, without_missing_text
 
 from .metrics import probability
 from .wide_deep import WideDeep
@@ -60,14 +60,18 @@ class ServingModule(tf.Module):
             logit = logit_of(transform(raw))
             return {"probability": probability(logit), "logit": logit}
 
+        def whole(raw: RawColumns) -> RawColumns:
+            columns = _of_all_rows(raw)
+            return {n: without_missing_text(columns[n], schema) for n in columns}
+
         def score_examples(examples: tf.Tensor) -> Scores:
             return score(parse_examples(examples, schema, kinds))
 
         def serving_default(raw: RawColumns) -> Scores:
-            return score(_of_all_rows(raw))
+            return score(whole(raw))
 
         def predict_logits(raw: RawColumns) -> Scores:
-            return {"logit": logit_of(transform(_of_all_rows(raw)))}
+            return {"logit": logit_of(transform(whole(raw)))}
 
         def predict_lines(lines: tf.Tensor) -> Scores:
             return score(parse_unlabelled(lines, schema))

@@ -14,7 +14,12 @@ from .bad_rows import BadRows
 from .batching import batched
 from .files import compression_of, expand_files, is_compressed, reading
 from .parallel import in_parallel, unconverted
-from .raw_rows import RawColumns, raw_specs, without_bad_rows
+from .raw_rows import (
+    RawColumns,
+    raw_specs,
+    without_bad_rows,
+    without_missing_text,
+)
 from .schema import Schema
 from .transform import to_batch
 
@@ -117,7 +122,7 @@ def parse_examples(
             raw[name] = _as_text(value)
         else:
             raw[name] = _as_number(value)
-    return raw
+    return {name: without_missing_text(raw[name], schema) for name in raw}
 
 
 def example_kinds(schema: Schema) -> dict[str, Kind]:

@@ -41,6 +41,13 @@ def raw_specs(schema: Schema) -> dict[str, tf.TensorSpec]:
     return {**feature_specs(schema), **others}
 
 
+def without_missing_text(values: tf.Tensor, schema: Schema) -> tf.Tensor:
+    """Text that stands for a missing value is one."""
+    if values.dtype != tf.string or not schema.missing:
+        return values
+    return tf.where(values == schema.missing, "", values)
+
+
 def without_bad_rows(
     chunks: tf.data.Dataset,
     schema: Schema,
@@ -59,7 +66,7 @@ def without_bad_rows(
     """
 
     def check(path: tf.Tensor, first: tf.Tensor, raw: RawColumns) -> Any:
-        raw = {name: _without_missing_text(raw[name], schema) for name in raw}
+        raw = {name: without_missing_text(raw[name], schema) for name in raw}
         return path, first, raw, _well_formed(raw, schema)
 
     names = sorted(raw_specs(schema))
@@ -88,13 +95,6 @@ def without_bad_rows(
 
     good = in_parallel(chunks, check).map(drop_bad)
     return untuned(in_parallel(good, then))
-
-
-def _without_missing_text(values: tf.Tensor, schema: Schema) -> tf.Tensor:
-    """Text that stands for a missing value is one."""
-    if values.dtype != tf.string or not schema.missing:
-        return values
-    return tf.where(values == schema.missing, "", values)
 
 
 def _well_formed(raw: Mapping[str, tf.Tensor], schema: Schema) -> tf.Tensor:
