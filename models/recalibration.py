@@ -177,9 +177,12 @@ def fit_recalibration(
     2017.
 
     Example:
-        >>> recalibration = fit_recalibration(logits, labels)
-        >>> recalibration.scale, recalibration.shift  # of logits twice too large
-        (0.503, -0.011)
+        >>> random = np.random.default_rng(0)
+        >>> z = random.normal(-2.0, 1.0, 20_000)
+        >>> labels = random.random(20_000) < 1 / (1 + np.exp(-z))
+        >>> found = fit_recalibration(2 * z, labels)  # of logits twice too large
+        >>> round(found.scale, 2), round(found.shift, 2)
+        (0.51, 0.03)
     """
     _check_kind(kind)
     z, y, w = _checked(logits, labels, weights)
