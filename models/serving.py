@@ -133,7 +133,7 @@ def _of_all_rows(raw: RawColumns) -> dict[str, tf.Tensor]:
         check = tf.debugging.Assert(
             tf.reduce_all(others == num_rows),
             [
-                "expected columns of equally many rows, or of one value; received",
+                "expected columns (B,) of equally many rows, or of one value; received",
                 sizes,
                 f"of {', '.join(raw)}",
             ],

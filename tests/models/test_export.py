@@ -186,7 +186,7 @@ def test_a_column_of_one_value_is_of_all_rows(exported, criteo_dir):
     assert signature(**{**none, "I1": missing["I1"]})["logit"].shape == (0,)
     with pytest.raises(
         tf.errors.InvalidArgumentError,
-        match="expected columns of equally many rows, or of one value",
+        match=r"expected columns \(B,\) of equally many rows, or of one value",
     ):
         signature(**{**raw, "C1": raw["C1"][:3]})
 
