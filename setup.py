@@ -18,11 +18,15 @@ ROOTS = {
 DATA = ["pyarrow>=16"]
 PLOT = ["matplotlib>=3.8"]
 BEAM = ["apache-beam>=2.60"]
+LITERT = ["ai-edge-litert>=2.1"]
+ONNX = ["onnx>=1.17", "onnxruntime>=1.22", "tf2onnx>=1.17"]
 EXTRAS = {
     "data": DATA,
     "plot": PLOT,
     "tensorboard": ["tensorboard>=2.19"],
     "beam": BEAM,
+    "litert": LITERT,
+    "onnx": ONNX,
     "serving": ["tensorflow-serving-api>=2.19"],
     # The TPU compiler is published for x86-64 alone.
     "tpu-preflight": ["jax>=0.10", "libtpu>=0.0.50; platform_machine == 'x86_64'"],
@@ -30,6 +34,8 @@ EXTRAS = {
     "test": [
         *BEAM,
         *DATA,
+        *LITERT,
+        *ONNX,
         *PLOT,
         "deepctr==0.9.4",
         "hypothesis>=6.100",
