@@ -38,7 +38,14 @@ from .evaluation import (  # noqa: E402
     write_predictions,
 )
 from .export import export_model_dir, export_saved_model  # noqa: E402
+from .litert import (  # noqa: E402
+    QuantizationReport,
+    export_litert,
+    load_litert,
+    quantization_report,
+)
 from .metrics import BinaryCounts, BinaryMetrics, SlidingWindow  # noqa: E402
+from .onnx_export import export_onnx, load_onnx  # noqa: E402
 from .optimizers import WideDeepOptimizer  # noqa: E402
 from .parameters import parameter_table  # noqa: E402
 from .prediction_files import PredictionFiles, read_prediction_files  # noqa: E402
@@ -85,6 +92,7 @@ __all__ = [
     "PromotionReport",
     "PublishOptions",
     "Published",
+    "QuantizationReport",
     "Recalibration",
     "Replicas",
     "Scorer",
@@ -107,16 +115,21 @@ __all__ = [
     "difference_report",
     "evaluate",
     "evaluation_report",
+    "export_litert",
     "export_model_dir",
+    "export_onnx",
     "export_saved_model",
     "fit_recalibration",
     "load_config",
+    "load_litert",
     "load_logit",
     "load_metrics",
     "load_model",
+    "load_onnx",
     "parameter_table",
     "predict",
     "publish",
+    "quantization_report",
     "read_prediction_files",
     "recalibrate",
     "record_run",
