@@ -115,9 +115,8 @@ def parse_examples(
             raw[name] = tf.strings.reduce_join(text, axis=1, separator=several[name])
         elif name in texts:
             raw[name] = _as_text(value)
-        else:
-            raw[name] = _as_number(value)
-    return raw
+    numbers = {name: value for name, value in parsed.items() if name not in raw}
+    return {**raw, **_as_numbers(numbers)}
 
 
 def example_kinds(schema: Schema) -> dict[str, Kind]:
@@ -213,10 +212,15 @@ def _as_text(value: tf.Tensor) -> tf.Tensor:
     return tf.where(value == tf.int64.min, "", tf.strings.as_string(value))
 
 
-def _as_number(value: tf.Tensor) -> tf.Tensor:
-    number = tf.cast(value, tf.float64)
-    return (
-        tf.where(value == tf.int64.min, _NAN, number)
-        if value.dtype == tf.int64
-        else number
-    )
+def _as_numbers(values: Mapping[str, tf.Tensor]) -> RawColumns:
+    """Columns of numbers, float64 with NaN where missing."""
+    integers = {n: v for n, v in values.items() if v.dtype == tf.int64}
+    others = {n: v for n, v in values.items() if n not in integers}
+    numbers = {name: tf.cast(value, tf.float64) for name, value in others.items()}
+    if integers:
+        # One operation for all of them costs little more than for one.
+        rows = tf.stack([*integers.values()])
+        rows = tf.where(rows == tf.int64.min, _NAN, tf.cast(rows, tf.float64))
+        rows = tf.unstack(rows, num=len(integers))
+        numbers |= dict(zip(integers, rows, strict=True))
+    return numbers

@@ -20,7 +20,7 @@ from .bad_rows import BadRows
 from .parallel import in_parallel, unconverted, untuned
 from .python_steps import numpy_function
 from .schema import Schema
-from .text import EXPECTED, kind_of
+from .text import EXPECTED, kind_of, without_missing_text
 
 RawColumns = dict[str, tf.Tensor]
 
@@ -59,7 +59,7 @@ def without_bad_rows(
     """
 
     def check(path: tf.Tensor, first: tf.Tensor, raw: RawColumns) -> Any:
-        raw = {name: _without_missing_text(raw[name], schema) for name in raw}
+        raw = {name: without_missing_text(raw[name], schema) for name in raw}
         return path, first, raw, _well_formed(raw, schema)
 
     names = sorted(raw_specs(schema))
@@ -88,13 +88,6 @@ def without_bad_rows(
 
     good = in_parallel(chunks, check).map(drop_bad)
     return untuned(in_parallel(good, then))
-
-
-def _without_missing_text(values: tf.Tensor, schema: Schema) -> tf.Tensor:
-    """Text that stands for a missing value is one."""
-    if values.dtype != tf.string or not schema.missing:
-        return values
-    return tf.where(values == schema.missing, "", values)
 
 
 def _well_formed(raw: Mapping[str, tf.Tensor], schema: Schema) -> tf.Tensor:
