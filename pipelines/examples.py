@@ -14,13 +14,9 @@ from .bad_rows import BadRows
 from .batching import batched
 from .files import compression_of, expand_files, is_compressed, reading
 from .parallel import in_parallel, unconverted
-from .raw_rows import (
-    RawColumns,
-    raw_specs,
-    without_bad_rows,
-    without_missing_text,
-)
+from .raw_rows import RawColumns, raw_specs, without_bad_rows
 from .schema import Schema
+from .text import without_missing_text
 from .transform import to_batch
 
 Kind = Literal["int64", "float32", "string"]
@@ -120,9 +116,9 @@ def parse_examples(
             raw[name] = tf.strings.reduce_join(text, axis=1, separator=several[name])
         elif name in texts:
             raw[name] = _as_text(value)
-        else:
-            raw[name] = _as_number(value)
-    return {name: without_missing_text(raw[name], schema) for name in raw}
+    numbers = {name: value for name, value in parsed.items() if name not in raw}
+    raw = {name: without_missing_text(raw[name], schema) for name in raw}
+    return {**raw, **_as_numbers(numbers)}
 
 
 def example_kinds(schema: Schema) -> dict[str, Kind]:
@@ -218,10 +214,15 @@ def _as_text(value: tf.Tensor) -> tf.Tensor:
     return tf.where(value == tf.int64.min, "", tf.strings.as_string(value))
 
 
-def _as_number(value: tf.Tensor) -> tf.Tensor:
-    number = tf.cast(value, tf.float64)
-    return (
-        tf.where(value == tf.int64.min, _NAN, number)
-        if value.dtype == tf.int64
-        else number
-    )
+def _as_numbers(values: Mapping[str, tf.Tensor]) -> RawColumns:
+    """Columns of numbers, float64 with NaN where missing."""
+    integers = {n: v for n, v in values.items() if v.dtype == tf.int64}
+    others = {n: v for n, v in values.items() if n not in integers}
+    numbers = {name: tf.cast(value, tf.float64) for name, value in others.items()}
+    if integers:
+        # One operation for all of them costs little more than for one.
+        rows = tf.stack([*integers.values()])
+        rows = tf.where(rows == tf.int64.min, _NAN, tf.cast(rows, tf.float64))
+        rows = tf.unstack(rows, num=len(integers))
+        numbers |= dict(zip(integers, rows, strict=True))
+    return numbers

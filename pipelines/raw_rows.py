@@ -20,7 +20,7 @@ from .bad_rows import BadRows
 from .parallel import in_parallel, unconverted, untuned
 from .python_steps import numpy_function
 from .schema import Schema
-from .text import EXPECTED, kind_of
+from .text import EXPECTED, kind_of, without_missing_text
 
 RawColumns = dict[str, tf.Tensor]
 
@@ -39,13 +39,6 @@ def raw_specs(schema: Schema) -> dict[str, tf.TensorSpec]:
     dtypes |= {name: tf.float64 for name in (schema.weight, schema.time) if name}
     others = {n: tf.TensorSpec([None], dtype, name=n) for n, dtype in dtypes.items()}
     return {**feature_specs(schema), **others}
-
-
-def without_missing_text(values: tf.Tensor, schema: Schema) -> tf.Tensor:
-    """Text that stands for a missing value is one."""
-    if values.dtype != tf.string or not schema.missing:
-        return values
-    return tf.where(values == schema.missing, "", values)
 
 
 def without_bad_rows(

@@ -200,14 +200,23 @@ def parse_unlabelled(lines: tf.Tensor, schema: Schema) -> dict[str, tf.Tensor]:
     raw = {}
     for column in schema.text_columns:
         text = columns[names.index(column.name)]
-        raw[column.name] = tf.where(text == schema.missing, "", text)
-    for numeric in schema.numeric:
-        text = columns[names.index(numeric.name)]
-        is_number = tf.strings.regex_full_match(text, numeric.pattern)
-        dtype = tf.as_dtype(numeric.dtype)
-        value = tf.strings.to_number(tf.where(is_number, text, "0"), dtype)
-        raw[numeric.name] = tf.where(is_number, tf.cast(value, tf.float64), _NAN)
+        raw[column.name] = without_missing_text(text, schema)
+    for dtype in {column.dtype: None for column in schema.numeric}:
+        alike = [column for column in schema.numeric if column.dtype == dtype]
+        text = tf.stack([columns[names.index(column.name)] for column in alike])
+        is_number = tf.strings.regex_full_match(text, alike[0].pattern)
+        value = tf.strings.to_number(tf.where(is_number, text, "0"), tf.as_dtype(dtype))
+        value = tf.where(is_number, tf.cast(value, tf.float64), _NAN)
+        rows = tf.unstack(value, num=len(alike))
+        raw |= {column.name: row for column, row in zip(alike, rows, strict=True)}
     return raw
+
+
+def without_missing_text(values: tf.Tensor, schema: Schema) -> tf.Tensor:
+    """Columns whose text that stands for a missing value is one; others as they are."""
+    if values.dtype != tf.string or not schema.missing:
+        return values
+    return tf.where(values == schema.missing, "", values)
 
 
 def _chunks(files: Sequence[str], num_header: int) -> Iterator[tuple[str, int, bytes]]:

@@ -9,7 +9,7 @@ is missing; a multi-valued one is the values with its separator between them.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,58 +85,102 @@ class Transform(tf.Module):
                 ignored.
         """
         schema = self._schema
-        values = {c.name: tf.cast(raw[c.name], tf.float64) for c in schema.numeric}
+        values = [tf.cast(raw[c.name], tf.float64) for c in schema.numeric]
         text = {c.name: tf.convert_to_tensor(raw[c.name]) for c in schema.text_columns}
-        ids = {c.name: self._ids(c, text[c.name]) for c in schema.categorical}
-        for column in schema.binned:
-            ids[f"{column.name}_bin"] = _bin_ids(column, values[column.name])
-        for cross in schema.crosses:
-            ids[cross.name] = self._cross_ids(cross, ids)
-        size = tf.shape((*values.values(), *text.values())[0])[0]
+        size = tf.shape((*values, *text.values())[0])[0]
+        # Until the end a column is a row: one operation for many columns costs little
+        # more than for one of them.
+        numbers = tf.stack(values) if values else tf.zeros([0, size], tf.float64)
+        missing = ~tf.math.is_finite(numbers)
+        # Not a branch of a later `where`: its gradient would be NaN.
+        numbers = tf.where(missing, np.float64(0), numbers)
+        ids = self._id_rows(text, numbers, missing, size)
         return {
-            "numeric": _numeric(schema, values, size),
-            "ids": (
-                tf.stack([ids[name] for name in schema.id_columns], axis=1)
-                if ids
-                else tf.zeros([size, 0], tf.int32)
-            ),
+            "numeric": _numeric(schema.numeric, numbers, missing, size),
+            "ids": tf.transpose(ids),
             **{c.name: self._many_ids(c, text[c.name]) for c in schema.multivalued},
         }
 
-    def _ids(self, column: Categorical, text: tf.Tensor) -> tf.Tensor:
-        if column.name not in self._tables:
-            ids = 1 + self._hashed(text, column.name, column.buckets - 1)
-            return tf.where(text == "", MISSING_ID, ids)
+    def _id_rows(
+        self,
+        text: Mapping[str, tf.Tensor],
+        numbers: tf.Tensor,
+        missing: tf.Tensor,
+        size: tf.Tensor,
+    ) -> tf.Tensor:
+        """The ids of the schema's `id_columns`, int32 (C, B)."""
+        schema = self._schema
+        parts = []
+        if schema.categorical:
+            own = [text[column.name] for column in schema.categorical]
+            parts.append(self._ids(schema.categorical, own))
+        if schema.binned:
+            places = [schema.numeric.index(column) for column in schema.binned]
+            if len(places) < len(schema.numeric):
+                numbers, missing = (tf.gather(x, places) for x in (numbers, missing))
+            bins = _bins(schema.binned, numbers)
+            parts.append(tf.where(missing, MISSING_ID, 1 + bins))
+        if not parts:
+            return tf.zeros([0, size], tf.int32)
+        ids = tf.concat(parts, axis=0)
+        crosses = [self._cross_ids(cross, ids) for cross in schema.crosses]
+        return tf.concat([ids, crosses], axis=0) if crosses else ids
+
+    def _ids(
+        self, columns: Sequence[Categorical], text: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
+        """The ids of columns, int32 (C, n), of the text of each, (n,)."""
+        hashed = [i for i, c in enumerate(columns) if c.name not in self._tables]
+        known = [i for i, c in enumerate(columns) if c.name in self._tables]
+        parts = []
+        if hashed:
+            rows = [
+                self._hashed(text[i], columns[i].name, columns[i].buckets - 1)
+                for i in hashed
+            ]
+            missing = tf.stack([text[i] == "" for i in hashed])
+            ids = 1 + tf.cast(tf.stack(rows), tf.int32)
+            parts.append((hashed, tf.where(missing, MISSING_ID, ids)))
+        if known:
+            rows = [self._looked_up(columns[i], text[i]) for i in known]
+            parts.append((known, tf.stack(rows)))
+        return _in_order(parts)
+
+    def _looked_up(self, column: Categorical, text: tf.Tensor) -> tf.Tensor:
         ids = self._tables[column.name].lookup(text)
         if column.oov_buckets == 1:
             return ids
-        unknown = UNKNOWN_ID + self._hashed(text, column.name, column.oov_buckets)
+        hashed = self._hashed(text, column.name, column.oov_buckets)
+        unknown = UNKNOWN_ID + tf.cast(hashed, tf.int32)
         return tf.where(ids == UNKNOWN_ID, unknown, ids)
 
     def _many_ids(self, column: MultiValued, text: tf.Tensor) -> tf.Tensor:
         values = tf.strings.split(text, column.separator)
         values = tf.ragged.boolean_mask(values, values != "")
-        ids = values.with_flat_values(self._ids(column, values.flat_values))
+        ids = values.with_flat_values(self._ids([column], [values.flat_values])[0])
         size = tf.shape(text)[0]
         dense = ids.to_tensor(PADDING, shape=[None, column.max_values])
         first = tf.where(dense[:, :1] == PADDING, MISSING_ID, dense[:, :1])
         dense = tf.concat([first, dense[:, 1:]], axis=1)
         return tf.reshape(dense, [size, column.max_values])
 
-    def _cross_ids(self, cross: Cross, ids: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        parts = tf.stack([ids[name] for name in cross.columns], axis=1)
+    def _cross_ids(self, cross: Cross, ids: tf.Tensor) -> tf.Tensor:
+        """A cross's ids, (B,), of those of the other id columns, (C, B)."""
+        names = self._schema.id_columns
+        parts = tf.gather(ids, [names.index(name) for name in cross.columns])
         text = tf.strings.reduce_join(
-            tf.strings.as_string(parts), axis=1, separator=","
+            tf.strings.as_string(parts), axis=0, separator=","
         )
-        hashed = 1 + self._hashed(text, cross.name, cross.buckets - 1)
-        is_missing = tf.reduce_all(parts == MISSING_ID, axis=1)
+        hashed = 1 + tf.cast(
+            self._hashed(text, cross.name, cross.buckets - 1), tf.int32
+        )
+        is_missing = tf.reduce_all(parts == MISSING_ID, axis=0)
         return tf.where(is_missing, MISSING_ID, hashed)
 
     def _hashed(self, text: tf.Tensor, name: str, buckets: int) -> tf.Tensor:
-        """0 … buckets - 1, by the column's own hash."""
+        """0 … buckets - 1, int64, by the column's own hash."""
         key = [self._schema.seed, zlib.crc32(name.encode())]
-        hashed = tf.strings.to_hash_bucket_strong(text, buckets, key)
-        return tf.cast(hashed, tf.int32)
+        return tf.strings.to_hash_bucket_strong(text, buckets, key)
 
 
 def check_complete(schema: Schema) -> None:
@@ -336,36 +380,53 @@ def _is_missing_value(value: Any) -> bool:
 
 
 def _numeric(
-    schema: Schema, values: Mapping[str, tf.Tensor], size: tf.Tensor
+    columns: tuple[Numeric, ...],
+    numbers: tf.Tensor,
+    missing: tf.Tensor,
+    size: tf.Tensor,
 ) -> tf.Tensor:
-    """Value and missing flag of every numeric column."""
-    if not values:
+    """Value and missing flag of every numeric column, float32 (B, 2N).
+
+    Args:
+        columns: the columns.
+        numbers: float64 (N, B), 0 where missing.
+        missing: bool (N, B).
+        size: B.
+    """
+    if not columns:
         return tf.zeros([size, 0], tf.float32)
-    columns = tf.stack([values[column.name] for column in schema.numeric], axis=1)
-    missing = ~tf.math.is_finite(columns)
-    # Not a branch of the last `where`: its gradient would be NaN.
-    columns = tf.where(missing, tf.zeros_like(columns), columns)
-    columns = _per_column(columns, schema.numeric)
-    fill = np.array([column.fill for column in schema.numeric])
-    columns = tf.where(missing, fill, columns)
-    pairs = tf.stack([columns, tf.cast(missing, tf.float64)], axis=2)
-    return tf.cast(tf.reshape(pairs, [size, 2 * len(schema.numeric)]), tf.float32)
+    values = _per_column(numbers, columns)
+    fill = np.array([[column.fill] for column in columns], np.float64)
+    values = tf.where(missing, fill if fill.any() else np.float64(0), values)
+    pairs = tf.stack([tf.cast(values, tf.float32), tf.cast(missing, tf.float32)], 1)
+    # Transposed last, it would become part of a product that follows in the same graph,
+    # which then rounds otherwise.
+    return tf.reshape(tf.transpose(pairs, [2, 0, 1]), [size, 2 * len(columns)])
 
 
-def _per_column(columns: tf.Tensor, numeric: tuple[Numeric, ...]) -> tf.Tensor:
-    """Finite values (B, N) transformed and standardized."""
-    if len({(column.transform, column.clip) for column in numeric}) == 1:
-        columns = transformed(numeric[0], columns)
+def _per_column(numbers: tf.Tensor, columns: tuple[Numeric, ...]) -> tf.Tensor:
+    """Finite values (N, B) transformed and standardized."""
+    if len({(column.transform, column.clip) for column in columns}) == 1:
+        numbers = transformed(columns[0], numbers)
     else:
-        parts = tf.unstack(columns, num=len(numeric), axis=1)
-        parts = [transformed(c, part) for c, part in zip(numeric, parts, strict=True)]
-        columns = tf.stack(parts, axis=1)
-    if any(column.standardize for column in numeric):
-        mean = np.array([column.mean or 0.0 for column in numeric])
-        deviation = np.array([column.standard_deviation or 1.0 for column in numeric])
+        rows = tf.unstack(numbers, num=len(columns))
+        rows = [transformed(c, row) for c, row in zip(columns, rows, strict=True)]
+        numbers = tf.stack(rows)
+    if any(column.standardize for column in columns):
+        mean = np.array([[column.mean or 0.0] for column in columns])
+        deviation = np.array([[column.standard_deviation or 1.0] for column in columns])
         # Not a division, which TensorFlow's graphs may turn into this, bits and all.
-        columns = (columns - mean) * (1.0 / deviation)
-    return columns
+        numbers = (numbers - mean) * (1.0 / deviation)
+    return numbers
+
+
+def _in_order(parts: Sequence[tuple[Sequence[int], tf.Tensor]]) -> tf.Tensor:
+    """One tensor of parts, each of which says where its rows belong."""
+    places = [place for own, _ in parts for place in own]
+    rows = [part for _, part in parts]
+    if len(rows) == 1:
+        return rows[0]
+    return tf.gather(tf.concat(rows, axis=0), np.argsort(places).astype(np.int32))
 
 
 def _vocabulary_table(column: Categorical) -> tf.lookup.StaticHashTable:
@@ -379,10 +440,18 @@ def _vocabulary_table(column: Categorical) -> tf.lookup.StaticHashTable:
     )
 
 
-def _bin_ids(column: Numeric, value: tf.Tensor) -> tf.Tensor:
-    """1 + the bin of a value: exact, unlike the floor of a logarithm."""
-    missing = ~tf.math.is_finite(value)
-    present = tf.where(missing, tf.zeros_like(value), value)
-    boundaries = tf.constant(column.bin_boundaries, tf.float64)
-    bins = tf.searchsorted(boundaries, present, side="right")
-    return tf.where(missing, MISSING_ID, 1 + bins)
+def _bins(columns: Sequence[Numeric], numbers: tf.Tensor) -> tf.Tensor:
+    """The bins of finite values, (N, B): exact, unlike the floor of a logarithm."""
+    alike: dict[tuple[float, ...], list[int]] = {}
+    for place, column in enumerate(columns):
+        alike.setdefault(column.bin_boundaries, []).append(place)
+    parts = []
+    for boundaries, places in alike.items():
+        rows = numbers if len(alike) == 1 else tf.gather(numbers, places)
+        # What `searchsorted` calls, which does not take an empty batch at all places.
+        bins = tf.raw_ops.UpperBound(
+            sorted_inputs=tf.constant([boundaries], tf.float64),
+            values=tf.reshape(rows, [1, -1]),
+        )
+        parts.append((places, tf.reshape(bins, tf.shape(rows))))
+    return _in_order(parts)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from smelu_tf.pipelines import (
     CRITEO,
     Categorical,
+    Cross,
     Numeric,
     Schema,
     Transform,
@@ -81,6 +82,64 @@ def test_bins_are_counted_boundaries(values):
     n = len(values)
     got = features(values, [0.0] * n, ["x"] * n, ["a"] * n)["ids"][:, 2]
     assert got.tolist() == [_ref_bin(v) for v in values]
+
+
+def test_columns_of_every_kind_keep_their_places():
+    edges = (0.0, 5.0, 10.0)
+    schema = Schema(
+        "mixed",
+        numeric=(
+            Numeric("a", binned=True),
+            Numeric("b", transform="none", clip=(-2.0, 8.0), fill=3.0),
+            Numeric("c", transform="none", binned=True, boundaries=edges),
+            Numeric("d", binned=True),
+        ),
+        categorical=(
+            Categorical("u", vocabulary=("x", "y")),
+            Categorical("v", buckets=9),
+            Categorical("w", vocabulary=("y",)),
+        ),
+        crosses=(Cross(("w", "c_bin"), 50),),
+    )
+    assert schema.id_columns == ("u", "v", "w", "a_bin", "c_bin", "d_bin", "w_x_c_bin")
+    values = np.array([-3.0, 0.0, 4.5, 7.0, 1e6, math.nan])
+    text = np.array(["x", "y", "", "z", "y", ""], object)
+    raw = {name: tf.constant(np.roll(values, i)) for i, name in enumerate("abcd")}
+    raw |= {name: tf.constant(np.roll(text, i)) for i, name in enumerate("uvw")}
+    got = {name: value.numpy() for name, value in Transform(schema)(raw).items()}
+    for i, column in enumerate(schema.numeric):
+        expected = [_ref_number(column, value) for value in np.roll(values, i)]
+        np.testing.assert_array_equal(got["numeric"][:, 2 * i : 2 * i + 2], expected)
+        if column.binned:
+            place = schema.id_columns.index(f"{column.name}_bin")
+            bins = [
+                0 if math.isnan(v) else 1 + sum(v >= b for b in column.bin_boundaries)
+                for v in np.roll(values, i)
+            ]
+            assert got["ids"][:, place].tolist() == bins
+    known = {"": 0, "x": 2, "y": 3}
+    assert got["ids"][:, 0].tolist() == [known.get(t, 1) for t in text]
+    key = [0, zlib.crc32(b"v")]
+    hashed = tf.strings.to_hash_bucket_strong(list(np.roll(text, 1)), 8, key).numpy()
+    expected = np.where(np.roll(text, 1) == "", 0, 1 + hashed)
+    assert got["ids"][:, 1].tolist() == expected.tolist()
+    known = {"": 0, "y": 2}
+    assert got["ids"][:, 2].tolist() == [known.get(t, 1) for t in np.roll(text, 2)]
+    parts = [",".join(map(str, row)) for row in got["ids"][:, [2, 4]]]
+    key = [0, zlib.crc32(b"w_x_c_bin")]
+    crossed = 1 + tf.strings.to_hash_bucket_strong(parts, 49, key).numpy()
+    crossed[[part == "0,0" for part in parts]] = 0
+    assert got["ids"][:, 6].tolist() == crossed.tolist()
+
+
+def _ref_number(column: Numeric, value: float) -> list[np.float32]:
+    """Value and missing flag of a number that is not standardized."""
+    if math.isnan(value):
+        return [np.float32(column.fill), np.float32(1)]
+    if column.clip:
+        value = min(max(value, column.clip[0]), column.clip[1])
+    number = _ref_log1p(value) if column.transform == "log1p" else np.float32(value)
+    return [number, np.float32(0)]
 
 
 def test_infinite_numbers_count_as_missing():
