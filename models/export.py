@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ def export_saved_model(
     directory: str | os.PathLike[str],
     recalibration: Recalibration | None = None,
     card: Mapping[str, Any] | None = None,
+    extend: Callable[[Path], Mapping[str, Any]] | None = None,
 ) -> Path:
     """Writes a model as the next numbered version of a directory.
 
@@ -60,6 +61,8 @@ def export_saved_model(
         directory: where the versions are: 1, 2, …
         recalibration: of the logits of all signatures; by default they stay.
         card: what the model card says besides: configuration, figures.
+        extend: called with the folder of the whole SavedModel before it has its name,
+            to add files to `assets.extra`; gives what the card says of them.
 
     Returns:
         The path of the new version.
@@ -93,6 +96,7 @@ def export_saved_model(
                 "tf-keras": tf_keras.__version__,
             },
             **(card or {}),
+            **(extend(temporary) if extend else {}),
         }
         text = json.dumps(details, indent=2) + "\n"
         (extra / "model_card.json").write_text(text, encoding="utf-8")

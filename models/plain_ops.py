@@ -2,7 +2,8 @@
 
 Converters take a function without variables, and know few of TensorFlow's operations.
 Here a model's function is written out anew: its weights become constants, operations
-that LiteRT or ONNX lack are computed by others, and what was bfloat16 is float32.
+that LiteRT or ONNX lack are computed by others, and what was bfloat16 or float64 (a
+recalibration) is float32.
 
 | operation | where it comes from | in its place |
 |---|---|---|
@@ -10,6 +11,7 @@ that LiteRT or ONNX lack are computed by others, and what was bfloat16 is float3
 | Log1p | rescu logistic | u · log(w) / (w - 1), w = 1 + u, and u where w is 1 |
 | MulNoNan | gsmelu | the product, and 0 where the second factor is |
 | Softplus | softplus | max(x, 0) + log1p(exp(-abs(x))) |
+| UpperBound | isotonic recalibration | how many of the sorted numbers are not above |
 """
 
 from __future__ import annotations
@@ -209,7 +211,7 @@ def _like(operation: tf.Operation, sources: list[tf.Tensor]) -> list[tf.Tensor]:
 
 
 def _dtype(dtype: tf.DType) -> tf.DType:
-    return tf.float32 if dtype in (tf.bfloat16, tf.float16) else dtype
+    return tf.float32 if dtype.is_floating else dtype
 
 
 def _erfc(x: tf.Tensor) -> tf.Tensor:
@@ -234,6 +236,11 @@ def _multiply_no_nan(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return tf.where(y == 0, tf.zeros_like(x), x * y)
 
 
+def _upper_bound(numbers: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    is_below = tf.expand_dims(numbers, 1) <= tf.expand_dims(values, 2)
+    return tf.reduce_sum(tf.cast(is_below, tf.int32), axis=2)
+
+
 def _softplus(x: tf.Tensor) -> tf.Tensor:
     return tf.maximum(x, 0) + _log1p(tf.exp(-tf.abs(x)))
 
@@ -243,4 +250,5 @@ _PLAIN: dict[str, Callable[..., tf.Tensor]] = {
     "Log1p": _log1p,
     "MulNoNan": _multiply_no_nan,
     "Softplus": _softplus,
+    "UpperBound": _upper_bound,
 }

@@ -14,6 +14,7 @@ from smelu_tf.pipelines import open_rows
 from .checkpoints import load_model
 from .evaluation import Progress, Scorer
 from .export import card_of, export_saved_model, newest_version
+from .formats import FORMATS
 from .promotion import (
     PromotionBounds,
     PromotionReport,
@@ -44,6 +45,8 @@ class PublishOptions:
             them), or a model_dir; empty: the newest version of the folder that is
             published to, if it has one.
         bounds: how far the new version may be from the previous one.
+        formats: the names in `FORMATS` of files for other runtimes, which go to the
+            version's `assets.extra`.
     """
 
     checkpoint: str = "newest"
@@ -53,6 +56,7 @@ class PublishOptions:
     data: str = ""
     previous: str = ""
     bounds: PromotionBounds = PromotionBounds()
+    formats: tuple[str, ...] = ()
 
     def validate(self) -> None:
         """Raises a ValueError for an unknown kind, or options that do not fit."""
@@ -62,6 +66,11 @@ class PublishOptions:
                 f"recalibration: expected one of {', '.join(kinds)}, received "
                 f"{self.recalibration!r}."
             )
+        for name in self.formats:
+            if name not in FORMATS:
+                raise ValueError(
+                    f"formats: expected one of {', '.join(FORMATS)}, received {name!r}."
+                )
         if (self.recalibration != "none") != bool(self.recalibration_data):
             raise ValueError(
                 "recalibration: expected a kind (platt, isotonic) together with "
@@ -81,8 +90,9 @@ class Published:
 
     Attributes:
         version: the folder.
-        comparisons: on the held-out rows, with what there was of: `previous`, the
-            previous version; `float32`, the same model in float32 if it is not.
+        comparisons: on the held-out rows, if there were any: of the new version with
+            the `previous` one and, where it does not compute in `float32`, with itself
+            in it; and of each format's file with the new version.
     """
 
     version: Path
@@ -126,23 +136,30 @@ def publish(
     candidate = Scorer.of(model, recalibration)
     comparisons: dict[str, PromotionReport] = {}
 
-    def compare(other: Scorer, name: str) -> None:
+    def compare(name: str, new: Scorer, other: Scorer) -> None:
         rows = open_rows(options.data)
         shown = stage(name, rows.estimated_rows()) if stage else nullcontext()
         with shown as progress:
-            comparisons[name] = compare_versions(
-                candidate, other, rows, BATCH_SIZE, progress
-            )
+            comparisons[name] = compare_versions(new, other, rows, BATCH_SIZE, progress)
+
+    def write_formats(version: Path) -> dict[str, Any]:
+        for name in options.formats:
+            file = version / "assets.extra" / FORMATS[name].file_name
+            FORMATS[name].write(version, file)
+            if options.data:
+                logit = FORMATS[name].load(file)
+                own = Scorer(candidate.schema, candidate.transform, logit)
+                compare(name, own, candidate)
+        return {"comparisons": {n: c.figures() for n, c in comparisons.items()}}
 
     if previous is not None:
-        compare(Scorer.load(previous), "previous")
+        compare("previous", candidate, Scorer.load(previous))
         check_promotion(comparisons["previous"], options.bounds)
     if options.data and options.compute_dtype != "float32":
-        own = load_model(model_dir, options.checkpoint)
-        compare(Scorer.of(own, recalibration), "float32")
+        plain = load_model(model_dir, options.checkpoint)
+        compare("float32", candidate, Scorer.of(plain, recalibration))
     card = card_of(model_dir)
-    card["comparisons"] = {name: r.figures() for name, r in comparisons.items()}
-    version = export_saved_model(model, directory, recalibration, card)
+    version = export_saved_model(model, directory, recalibration, card, write_formats)
     return Published(version, comparisons)
 
 

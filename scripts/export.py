@@ -60,6 +60,13 @@ _MAX_LOG_LOSS_INCREASE = flags.DEFINE_float(
     "The log loss above the previous version's, in nats, above which nothing is "
     "published; below 0: it has to be lower by so much.",
 )
+_FORMATS = flags.DEFINE_list(
+    "formats",
+    "",
+    "Files for other runtimes that the version gets besides, in assets.extra: litert, "
+    "litert_quantized, onnx (they need the extras of these names). With --data how far "
+    "they are from the SavedModel is told.",
+)
 _JSON = flags.DEFINE_bool("json", False, "Print everything as JSON.")
 
 
@@ -79,6 +86,7 @@ def main() -> None:
         data=_DATA.value,
         previous=_PREVIOUS.value,
         bounds=PromotionBounds(_MAX_PD.value, _MAX_LOG_LOSS_INCREASE.value),
+        formats=tuple(name.strip() for name in _FORMATS.value if name.strip()),
     )
     try:
         published = publish(
@@ -98,7 +106,9 @@ def main() -> None:
 def _show(name: str, report) -> None:
     """Prints the figures of both versions side by side, and how far they are apart."""
     print()
-    rows = [["", "new", name]]
+    # A format's file is compared with the version, the version with all else.
+    is_other = name in ("previous", "float32")
+    rows = [["", "new", name] if is_other else ["", name, "SavedModel"]]
     for figure in ("log_loss", "auc", "calibration"):
         values = (report.candidate[figure], report.previous[figure])
         texts = ["-" if value is None else f"{value:.5f}" for value in values]

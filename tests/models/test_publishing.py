@@ -160,9 +160,42 @@ def test_bfloat16_is_compared_with_float32(models, data, tmp_path):
     assert 1e-5 < np.abs(logits[0] - logits[1]).max() < 0.2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["platt", "isotonic"])
+def test_files_for_other_runtimes_travel_along_and_are_compared(
+    models, data, criteo_dir, tmp_path, kind
+):
+    pytest.importorskip("ai_edge_litert")
+    pytest.importorskip("onnxruntime")
+    options = PublishOptions(
+        data=data,
+        recalibration=kind,
+        recalibration_data=str(criteo_dir / "day_5.tsv"),
+        formats=("litert", "litert_quantized", "onnx"),
+    )
+    published = publish(models / "0", tmp_path, options)
+    extra = published.version / "assets.extra"
+    sizes = [
+        (extra / name).stat().st_size
+        for name in ("model.tflite", "model_quantized.tflite", "model.onnx")
+    ]
+    assert sizes[1] < sizes[0] / 2
+    reports = published.comparisons
+    assert list(reports) == ["litert", "litert_quantized", "onnx"]
+    served = evaluated(published.version, data)
+    for name, report in reports.items():
+        assert report.previous["log_loss"] == pytest.approx(served["log_loss"])
+        bound = 0.05 if name == "litert_quantized" else 1e-5
+        assert report.prediction_difference < bound
+    assert reports["litert_quantized"].prediction_difference > 1e-5
+    card = card_of(published.version)
+    assert card["comparisons"] == {n: r.figures() for n, r in reports.items()}
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
+        ({"formats": ("coreml",)}, "expected one of litert, litert_quantized, onnx"),
         ({"bounds": PromotionBounds(max_pd=0.1)}, "data: expected held-out rows"),
         ({"previous": "served"}, "data: expected held-out rows"),
         ({"recalibration": "beta"}, "expected one of none, platt, isotonic"),
