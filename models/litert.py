@@ -1,9 +1,9 @@
 """LiteRT: a model's scoring of features as a .tflite file.
 
 The file begins behind the lookups of raw text: its inputs are a `Batch`'s features, as
-`Transform` makes them. It holds LiteRT's own operations alone, and takes batches of any
-size: those of `Interpreter.get_signature_runner()` as they come, an interpreter without
-signatures after `resize_tensor_input`.
+`Transform` makes them. It holds LiteRT's own operations alone, and takes batches of one
+row or more: those of `Interpreter.get_signature_runner()` as they come, an interpreter
+without signatures after `resize_tensor_input`.
 """
 
 from __future__ import annotations

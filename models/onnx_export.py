@@ -1,7 +1,7 @@
 """ONNX: a model's scoring of features as an .onnx file, for ONNX Runtime and its kin.
 
 As with LiteRT the file begins behind the lookups of raw text: its inputs are the
-features of a `Batch`, as `Transform` makes them, for batches of any size.
+features of a `Batch`, as `Transform` makes them, for batches of one row or more.
 """
 
 from __future__ import annotations
