@@ -38,12 +38,7 @@ from .evaluation import (  # noqa: E402
     write_predictions,
 )
 from .export import export_model_dir, export_saved_model  # noqa: E402
-from .litert import (  # noqa: E402
-    QuantizationReport,
-    export_litert,
-    load_litert,
-    quantization_report,
-)
+from .litert import export_litert, load_litert  # noqa: E402
 from .metrics import BinaryCounts, BinaryMetrics, SlidingWindow  # noqa: E402
 from .onnx_export import export_onnx, load_onnx  # noqa: E402
 from .optimizers import WideDeepOptimizer  # noqa: E402
@@ -92,7 +87,6 @@ __all__ = [
     "PromotionReport",
     "PublishOptions",
     "Published",
-    "QuantizationReport",
     "Recalibration",
     "Replicas",
     "Scorer",
@@ -129,7 +123,6 @@ __all__ = [
     "parameter_table",
     "predict",
     "publish",
-    "quantization_report",
     "read_prediction_files",
     "recalibrate",
     "record_run",

@@ -8,19 +8,15 @@ without signatures after `resize_tensor_input`.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
-from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from smelu_tf.pipelines.files import replacing
 
-from .comparison import Differences, Logit
-from .metrics import BinaryMetrics
+from .comparison import Logit
 from .plain_ops import Features, plain_function
 from .wide_deep import WideDeep
 
@@ -40,7 +36,7 @@ def export_litert(
         model: a model, or the path of an exported SavedModel.
         path: of the file, which is replaced if there is one.
         quantize: whether weights are kept as 8-bit integers (dynamic range); the file
-            is a quarter as large. `quantization_report` says what that does to scores.
+            is a quarter as large. `compare_versions` says what that does to scores.
 
     Raises:
         ValueError: as `plain_function`; or an activation of operations that LiteRT does
@@ -104,63 +100,3 @@ def load_litert(path: str | os.PathLike[str]) -> Logit:
         return tf.constant(score(**arrays)["logit"])
 
     return logit
-
-
-@dataclasses.dataclass(frozen=True)
-class QuantizationReport:
-    """What quantised weights do to a model's scores.
-
-    Attributes:
-        num_examples: how many were scored.
-        log_loss: the mean log loss of the float32 file.
-        quantized_log_loss: that of the quantised one.
-        prediction_difference: the mean of 2·|p - q| / (p + q) of their predictions, as
-            `smelu_tf.prediction_difference` has it.
-        num_bytes: of the float32 file.
-        quantized_num_bytes: of the quantised one.
-    """
-
-    num_examples: int
-    log_loss: float
-    quantized_log_loss: float
-    prediction_difference: float
-    num_bytes: int
-    quantized_num_bytes: int
-
-
-def quantization_report(
-    path: str | os.PathLike[str],
-    quantized_path: str | os.PathLike[str],
-    batches: Iterable[Any],
-) -> QuantizationReport:
-    """Compares a quantised LiteRT file with the float32 one on labelled rows.
-
-    Args:
-        path: the float32 file.
-        quantized_path: the quantised one, of the same model.
-        batches: `Batch`es of the model's schema; weights count.
-
-    Raises:
-        ValueError: a file cannot be read, or there are no rows.
-        ImportError: ai-edge-litert is not installed; names the command that installs
-            it.
-    """
-    plain, quantized = load_litert(path), load_litert(quantized_path)
-    metrics, quantized_metrics = BinaryMetrics(), BinaryMetrics()
-    differences = Differences()
-    for batch in batches:
-        logit, other = plain(batch.features), quantized(batch.features)
-        metrics.update_state(batch.label, logit, batch.weight)
-        quantized_metrics.update_state(batch.label, other, batch.weight)
-        differences.update_state(logit, other, batch.weight)
-    num_examples = int(metrics.num_examples)
-    if not num_examples:
-        raise ValueError("batches: expected rows, received none.")
-    return QuantizationReport(
-        num_examples,
-        float(metrics.log_loss),
-        float(quantized_metrics.log_loss),
-        float(differences.result()["prediction_difference"]),
-        os.path.getsize(path),
-        os.path.getsize(quantized_path),
-    )
