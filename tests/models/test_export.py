@@ -28,7 +28,15 @@ from smelu_tf.models import (
     train,
 )
 from smelu_tf.models.warmup import missing_values
-from smelu_tf.pipelines import CRITEO, Categorical, Schema, read_raw_text, read_text
+from smelu_tf.pipelines import (
+    CRITEO,
+    Categorical,
+    Schema,
+    generate,
+    open_rows,
+    read_raw_text,
+    read_text,
+)
 
 
 @pytest.fixture(scope="module", params=["vocabulary", "hashed"])
@@ -77,6 +85,41 @@ def test_ids_numerics_and_scores_equal_the_model_s_own(exported, criteo_dir):
         whole = predict_lines(lines=tf.constant(lines))["probability"]
         once = np.concatenate([chunk.probability for chunk in own])
         np.testing.assert_allclose(whole, once, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_every_signature_scores_every_row_as_the_model_does(exported, tmp_path):
+    """100,000 generated rows and, where the variable names them, real ones."""
+    model_dir, version = exported
+    scorer = Scorer.load(model_dir)
+    signatures = tf.saved_model.load(str(version)).signatures
+    generate(tmp_path / "rows", num_rows=100_000, num_days=1, seed=2)
+    real = os.environ.get("SMELU_TF_REAL_CRITEO")
+    num_rows = 0
+    for path in (tmp_path / "rows" / "day_0.tsv", *([Path(real)] if real else [])):
+        lines = lines_of(path)
+        raw_batches = open_rows(path).batches(
+            scorer.schema, 4096, transform=lambda raw: dict(raw)
+        )
+        for batch in raw_batches:
+            raw = {name: batch.features[name] for name in CRITEO.feature_fields}
+            size = len(batch.label)
+            own = scorer.logit(scorer.transform(raw)).numpy()
+            part = tf.constant(lines[:size])
+            del lines[:size]
+            columns = {name: values.numpy() for name, values in raw.items()}
+            rows = zip(*columns.values(), strict=True)
+            examples = [_example(dict(zip(columns, row, strict=True))) for row in rows]
+            for scores in (
+                signatures["predict_lines"](lines=part),
+                signatures["serving_default"](**raw),
+                signatures["predict_logits"](**raw),
+                signatures["predict_examples"](examples=tf.constant(examples)),
+            ):
+                np.testing.assert_array_equal(scores["logit"], own)
+            num_rows += size
+        assert not lines
+    assert num_rows >= 100_000
 
 
 @pytest.mark.parametrize(
