@@ -18,11 +18,17 @@ ROOTS = {
 DATA = ["pyarrow>=16"]
 PLOT = ["matplotlib>=3.8"]
 BEAM = ["apache-beam>=2.60"]
+RECALIBRATION = ["scipy>=1.13"]
+LITERT = ["ai-edge-litert>=2.1"]
+ONNX = ["onnx>=1.17", "onnxruntime>=1.22", "tf2onnx>=1.17"]
 EXTRAS = {
     "data": DATA,
     "plot": PLOT,
+    "recalibration": RECALIBRATION,
     "tensorboard": ["tensorboard>=2.19"],
     "beam": BEAM,
+    "litert": LITERT,
+    "onnx": ONNX,
     "serving": ["tensorflow-serving-api>=2.19"],
     # The TPU compiler is published for x86-64 alone.
     "tpu-preflight": ["jax>=0.10", "libtpu>=0.0.50; platform_machine == 'x86_64'"],
@@ -30,7 +36,10 @@ EXTRAS = {
     "test": [
         *BEAM,
         *DATA,
+        *LITERT,
+        *ONNX,
         *PLOT,
+        *RECALIBRATION,
         "deepctr==0.9.4",
         "hypothesis>=6.100",
         "packaging>=24",
@@ -39,7 +48,6 @@ EXTRAS = {
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",
         "scikit-learn>=1.5",
-        "scipy>=1.13",
         "setuptools>=77",
         "tf-smelu==1.0.0",
     ],

@@ -38,10 +38,26 @@ from .evaluation import (  # noqa: E402
     write_predictions,
 )
 from .export import export_model_dir, export_saved_model  # noqa: E402
+from .litert import export_litert, load_litert  # noqa: E402
 from .metrics import BinaryCounts, BinaryMetrics, SlidingWindow  # noqa: E402
+from .onnx_export import export_onnx, load_onnx  # noqa: E402
 from .optimizers import WideDeepOptimizer  # noqa: E402
 from .parameters import parameter_table  # noqa: E402
 from .prediction_files import PredictionFiles, read_prediction_files  # noqa: E402
+from .promotion import (  # noqa: E402
+    PromotionBounds,
+    PromotionError,
+    PromotionReport,
+    broken_bounds,
+    check_promotion,
+    compare_versions,
+)
+from .publishing import Published, PublishOptions, publish  # noqa: E402
+from .recalibration import (  # noqa: E402
+    Recalibration,
+    fit_recalibration,
+    recalibrate,
+)
 from .reliability import calibration_error, reliability  # noqa: E402
 from .replicas import Replicas, with_seed  # noqa: E402
 from .run_record import record_run  # noqa: E402
@@ -66,6 +82,12 @@ __all__ = [
     "OptimizerConfig",
     "PredictionFiles",
     "Predictions",
+    "PromotionBounds",
+    "PromotionError",
+    "PromotionReport",
+    "PublishOptions",
+    "Published",
+    "Recalibration",
     "Replicas",
     "Scorer",
     "ScoringJob",
@@ -80,19 +102,29 @@ __all__ = [
     "WideDeep",
     "WideDeepConfig",
     "WideDeepOptimizer",
+    "broken_bounds",
     "calibration_error",
+    "check_promotion",
+    "compare_versions",
     "difference_report",
     "evaluate",
     "evaluation_report",
+    "export_litert",
     "export_model_dir",
+    "export_onnx",
     "export_saved_model",
+    "fit_recalibration",
     "load_config",
+    "load_litert",
     "load_logit",
     "load_metrics",
     "load_model",
+    "load_onnx",
     "parameter_table",
     "predict",
+    "publish",
     "read_prediction_files",
+    "recalibrate",
     "record_run",
     "reliability",
     "run_study",

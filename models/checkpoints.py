@@ -19,6 +19,7 @@ from smelu_tf.pipelines.dataclass_json import load_json
 from smelu_tf.pipelines.files import reading, replacing, writing
 
 from .config import TrainConfig, flat
+from .precision import dtype_policy
 from .wide_deep import WideDeep
 
 FOLDERS = {
@@ -184,7 +185,9 @@ def save(manager: tf.train.CheckpointManager, step: int) -> None:
 
 
 def load_model(
-    model_dir: str | os.PathLike[str], checkpoint: str = "newest"
+    model_dir: str | os.PathLike[str],
+    checkpoint: str = "newest",
+    compute_dtype: str = "float32",
 ) -> WideDeep:
     """The model of a model_dir with the weights of a checkpoint.
 
@@ -193,6 +196,8 @@ def load_model(
     Args:
         model_dir: where.
         checkpoint: `newest`, or `best`: of the validations.
+        compute_dtype: of the deep part, whatever it was trained in: see
+            `TrainOptions`.
 
     Raises:
         ValueError: no model_dir there, or no checkpoint that can be read in it.
@@ -200,7 +205,8 @@ def load_model(
     model_dir = Path(model_dir)
     config = load_config(model_dir)
     schema = Schema.load(model_dir / "schema.json")
-    model = WideDeep(schema, config.model, config.train.seed)
+    policy = dtype_policy(compute_dtype)
+    model = WideDeep(schema, config.model, config.train.seed, dtype=policy)
     which = checkpoint
     if checkpoint == "newest" and config.optimizer.averaging:
         which = "averaged"

@@ -44,12 +44,23 @@ class Scorer:
     features: Callable[[Any], Mapping[str, tf.Tensor]] = lambda features: features
 
     @classmethod
-    def of(cls, model: WideDeep) -> Scorer:
-        """The scorer of a model in memory."""
+    def of(
+        cls,
+        model: WideDeep,
+        recalibrated: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> Scorer:
+        """The scorer of a model in memory.
+
+        Args:
+            model: the model.
+            recalibrated: maps its logits (B,) to those that are served; by default they
+                stay.
+        """
 
         @tf.function(reduce_retracing=True)
         def logit(features: Any) -> tf.Tensor:
-            return tf.reshape(model(features, training=False), [-1])
+            own = tf.reshape(model(features, training=False), [-1])
+            return own if recalibrated is None else recalibrated(own)
 
         return cls(model.schema, model.transform, logit)
 

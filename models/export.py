@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,11 @@ import smelu_tf
 from smelu_tf.pipelines.files import replacing, writing
 
 from .checkpoints import load_config, load_metrics, load_model
+from .recalibration import Recalibration
+from .run_record import recorded_runs
 from .serving import ServingModule
+from .signature_defs import finish_signatures
+from .warmup import can_write_warmup_requests, missing_values, write_warmup_requests
 from .wide_deep import WideDeep
 
 # Parts of an evaluation that a model card has no place for.
@@ -26,27 +30,39 @@ _TABLES = ("reliability", "slices")
 def export_saved_model(
     model: WideDeep,
     directory: str | os.PathLike[str],
-    *,
-    metrics: Mapping[str, Any] | None = None,
-    config: Mapping[str, Any] | None = None,
+    recalibration: Recalibration | None = None,
+    card: Mapping[str, Any] | None = None,
+    extend: Callable[[Path], Mapping[str, Any]] | None = None,
 ) -> Path:
     """Writes a model as the next numbered version of a directory.
 
-    Signatures, each giving `probability` and `logit`, float32 (B,):
+    Signatures, each giving `probability` and `logit`, float32 (B,), if nothing else is
+    said:
 
     - `serving_default`: every raw column by its name, (B,): float64 with NaN for a
-      missing number, string with "" for a missing value;
+      missing number, string with "" for a missing value. A server takes columns that
+      a request leaves out for missing (`SignatureDef.defaults`); in Python all are
+      required;
+    - `predict_logits`: the same, giving the `logit` alone;
     - `predict_lines`: `lines`, string (B,): text lines without label and weight;
     - `predict_examples`: `examples`, string (B,): serialised `tf.train.Example`s,
-      int64 or float and bytes features; an absent one is missing.
+      int64 or float and bytes features; an absent one is missing;
+    - `regress`, `classify`: the same named `inputs`, as TensorFlow Serving's APIs
+      expect: `outputs`, the probability (B,); or `classes`, string (B, 2), and their
+      `scores`, float32 (B, 2).
+
+    In `assets.extra` are `schema.json`, `model_card.json` and, where
+    tensorflow-serving-api is installed, requests that TensorFlow Serving warms up with.
 
     The version is written under a temporary name and renamed when it is whole.
 
     Args:
         model: the model.
         directory: where the versions are: 1, 2, …
-        metrics: figures for the model card.
-        config: the run's configuration for the model card.
+        recalibration: of the logits of all signatures; by default they stay.
+        card: what the model card says besides: configuration, figures.
+        extend: called with the folder of the whole SavedModel before it has its name,
+            to add files to `assets.extra`; gives what the card says of them.
 
     Returns:
         The path of the new version.
@@ -56,30 +72,36 @@ def export_saved_model(
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    versions = [int(p.name) for p in directory.iterdir() if p.name.isdigit()]
-    target = directory / str(max(versions, default=0) + 1)
-    module = ServingModule(model)
-    with replacing(target) as temporary:
-        with writing(target):
-            tf.saved_model.save(
-                module, str(temporary), signatures=module.signature_functions
-            )
+    newest = newest_version(directory)
+    target = directory / str(int(newest.name) + 1 if newest else 1)
+    module = ServingModule(model, recalibration)
+    with replacing(target) as temporary, writing(target):
+        signatures = module.signature_functions
+        tf.saved_model.save(module, str(temporary), signatures=signatures)
+        missing = missing_values(model.schema)
+        finish_signatures(
+            temporary, {"serving_default": missing, "predict_logits": missing}
+        )
         extra = temporary / "assets.extra"
         extra.mkdir()
         (extra / "schema.json").write_text(model.schema.to_json(), encoding="utf-8")
-        card = {
+        details = {
             "model": "WideDeep",
             "schema_fingerprint": model.schema.fingerprint(),
-            "config": config,
-            "metrics": metrics,
+            "compute_dtype": model.compute_dtype,
+            "recalibration": recalibration and recalibration.to_dict(),
             "versions": {
                 "smelu-tf": smelu_tf.__version__,
                 "tensorflow": tf.__version__,
                 "tf-keras": tf_keras.__version__,
             },
+            **(card or {}),
+            **(extend(temporary) if extend else {}),
         }
-        text = json.dumps(card, indent=2) + "\n"
+        text = json.dumps(details, indent=2) + "\n"
         (extra / "model_card.json").write_text(text, encoding="utf-8")
+        if can_write_warmup_requests():
+            write_warmup_requests(temporary, model.schema)
     return target
 
 
@@ -87,6 +109,7 @@ def export_model_dir(
     model_dir: str | os.PathLike[str],
     directory: str | os.PathLike[str],
     checkpoint: str = "newest",
+    compute_dtype: str = "float32",
 ) -> Path:
     """Exports a checkpoint of a model_dir; see `export_saved_model`.
 
@@ -94,19 +117,41 @@ def export_model_dir(
         model_dir: where.
         directory: where the versions are.
         checkpoint: `newest`, or `best`: of the validations.
+        compute_dtype: of the deep part: `float32`, or `bfloat16`, which is faster where
+            the processor has instructions for it.
 
     Raises:
         ValueError: no model_dir there, or no checkpoint in it.
         OSError: no space, or no right to write; nothing is left behind.
     """
     model_dir = Path(model_dir)
-    model = load_model(model_dir, checkpoint)
-    return export_saved_model(
-        model,
-        directory,
-        metrics={
+    model = load_model(model_dir, checkpoint, compute_dtype)
+    return export_saved_model(model, directory, card=card_of(model_dir))
+
+
+def newest_version(directory: str | os.PathLike[str]) -> Path | None:
+    """The version with the largest number in a folder; None where there is none."""
+    directory = Path(directory)
+    if not directory.is_dir():
+        return None
+    versions = [path for path in directory.iterdir() if path.name.isdigit()]
+    return max(versions, key=lambda path: int(path.name), default=None)
+
+
+def card_of(model_dir: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a model card says of a run: `config`, `data` and `metrics`.
+
+    Raises:
+        ValueError: no model_dir there, or a file in it that cannot be read.
+    """
+    model_dir = Path(model_dir)
+    runs = recorded_runs(model_dir)
+    metrics = load_metrics(model_dir)
+    return {
+        "config": dataclasses.asdict(load_config(model_dir)),
+        "data": {n: runs[-1][n] for n in ("data", "validation_data")} if runs else None,
+        "metrics": {
             name: {k: v for k, v in figures.items() if k not in _TABLES}
-            for name, figures in load_metrics(model_dir).items()
+            for name, figures in metrics.items()
         },
-        config=dataclasses.asdict(load_config(model_dir)),
-    )
+    }

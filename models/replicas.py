@@ -38,6 +38,8 @@ class Replicas:
             `negative_rate`, and all have the same `steps_per_execution`.
         schema: of the batches.
         teachers: of each, what it learns from; by default what `loss.teachers` names.
+        prepare: called with each model before anything else knows it: to give it other
+            initial weights.
 
     Attributes:
         models: the models.
@@ -58,6 +60,7 @@ class Replicas:
         configs: Sequence[TrainConfig],
         schema: Schema,
         teachers: Sequence[Teachers | None] | None = None,
+        prepare: Callable[[WideDeep], object] | None = None,
     ) -> None:
         if not configs:
             raise ValueError("configs: expected one or more, received none.")
@@ -69,8 +72,9 @@ class Replicas:
             teachers = [load(config.loss.teachers) for config in configs]
         self._configs = tuple(configs)
         self._schema = schema
+        self._prepare = prepare
         self._learners = [
-            _learner(config, schema, own)
+            _learner(config, schema, own, prepare)
             for config, own in zip(configs, teachers, strict=True)
         ]
         self.models = [learner.model for learner in self._learners]
@@ -111,7 +115,8 @@ class Replicas:
                 "received others."
             )
         for learner, config in zip(self._learners, configs, strict=True):
-            _copy(_learner(config, self._schema, None), learner, config)
+            fresh = _learner(config, self._schema, None, self._prepare)
+            _copy(fresh, learner, config)
         self._configs = tuple(configs)
 
     def train(
@@ -164,6 +169,10 @@ class Replicas:
 class ReplicaPool:
     """Replicas, one set after another: a compiled step is used again where it can be.
 
+    Args:
+        schema: of the batches.
+        prepare: as in `Replicas`.
+
     Example:
         >>> pool = ReplicaPool(schema)
         >>> for rate in (0.001, 0.002):
@@ -171,8 +180,11 @@ class ReplicaPool:
         ...     replicas.train(batches)
     """
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(
+        self, schema: Schema, prepare: Callable[[WideDeep], object] | None = None
+    ) -> None:
         self._schema = schema
+        self._prepare = prepare
         self._replicas: Replicas | None = None
 
     def begin(
@@ -192,7 +204,7 @@ class ReplicaPool:
         self._replicas = None
         tf_keras.backend.clear_session()
         gc.collect()
-        self._replicas = Replicas(configs, self._schema, teachers)
+        self._replicas = Replicas(configs, self._schema, teachers, self._prepare)
         return self._replicas
 
 
@@ -208,13 +220,20 @@ def _logits(models: Sequence[WideDeep], features: Any) -> tf.Tensor:
     return tf.stack(logits)
 
 
-def _learner(config: TrainConfig, schema: Schema, teachers: Teachers | None) -> Learner:
+def _learner(
+    config: TrainConfig,
+    schema: Schema,
+    teachers: Teachers | None,
+    prepare: Callable[[WideDeep], object] | None,
+) -> Learner:
     model = WideDeep(
         schema,
         config.model,
         config.train.seed,
         dtype=dtype_policy(config.train.compute_dtype),
     )
+    if prepare is not None:
+        prepare(model)
     optimizer = WideDeepOptimizer.of(config.optimizer)
     optimizer._create_all_weights(model.trainable_variables)
     objective = Objective.of(config, teachers)

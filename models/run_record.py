@@ -84,7 +84,7 @@ def record_run(
         "data": data_summary(data),
         "validation_data": data_summary(validation_data) if validation_data else None,
     }
-    runs = [*_runs(path), run]
+    runs = [*recorded_runs(model_dir), run]
     with replacing(path) as temporary:
         text = json.dumps({"runs": runs}, indent=2) + "\n"
         temporary.write_text(text, encoding="utf-8")
@@ -158,8 +158,13 @@ def data_summary(data: Data) -> dict[str, Any]:
     }
 
 
-def _runs(path: Path) -> list[Any]:
-    """The runs that a file tells of; none where there is none."""
+def recorded_runs(model_dir: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """What `record_run` wrote of the runs of a model_dir, the first one first.
+
+    Raises:
+        ValueError: the file is there, but cannot be read.
+    """
+    path = Path(model_dir) / FILE_NAME
     if not path.exists():
         return []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import itertools
 import json
 import multiprocessing
@@ -27,6 +28,8 @@ from .config import TrainConfig, flat
 from .distillation import Teachers
 from .replicas import ReplicaPool, Replicas, with_seed
 from .techniques import with_technique
+from .warm_start import warm_start
+from .wide_deep import WideDeep
 
 VARIES = ("init", "order", "threads", "nothing")
 """What may differ between the replicas of a cell."""
@@ -70,6 +73,8 @@ class Study:
             number of threads, and with it the order in which sums are rounded; nothing.
         num_replicas: models a cell, two or more; intervals take three.
         order_window: rows.
+        warm_start: a model_dir whose tables all models begin with; where their initial
+            weights do not differ, with all of its weights. Empty: none.
     """
 
     activations: tuple[str, ...] = ("relu", "smelu:0.5", "smelu:1")
@@ -78,6 +83,7 @@ class Study:
     varies: tuple[str, ...] = ("init",)
     num_replicas: int = 16
     order_window: int = 10_000
+    warm_start: str = ""
 
     def cells(self) -> Iterator[Cell]:
         """All combinations."""
@@ -301,9 +307,12 @@ def run_study(
         cell: CellResult.load(path) for cell, path in paths.items() if path.exists()
     }
     done = len(results) * study.num_replicas * len(rows.train)
-    pool = ReplicaPool(rows.schema)
+    pool, varies = None, None
     for cell in paths:
         base = done
+        if cell.varies != varies:
+            pool = ReplicaPool(rows.schema, _initial_weights(study, cell.varies))
+            varies = cell.varies
 
         def told(examples: int, base: int = base) -> None:
             if progress is not None:
@@ -330,7 +339,7 @@ def _train_cell(
     study: Study,
     config: TrainConfig,
     rows: StudyRows,
-    pool: ReplicaPool,
+    pool: ReplicaPool | None,
     progress: Progress,
 ) -> CellResult:
     """Trains the replicas of a cell: together where they read the same rows."""
@@ -377,8 +386,9 @@ def _train_group(
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()
     seeds = group if cell.varies == "init" else [config.train.seed] * len(group)
-    teachers = _Teachers(config, seeds, rows.schema)
-    pool = pool or ReplicaPool(rows.schema)
+    prepare = _initial_weights(study, cell.varies)
+    teachers = _Teachers(config, seeds, rows.schema, prepare)
+    pool = pool or ReplicaPool(rows.schema, prepare)
     replicas = pool.begin(
         [with_seed(config, seed) for seed in seeds], teachers.of_replicas
     )
@@ -421,6 +431,14 @@ def _train_group(
     return before, after, np.stack(curve)
 
 
+def _initial_weights(study: Study, varies: str) -> Callable[[WideDeep], object] | None:
+    """What gives a model its initial weights where they are not all its own."""
+    if not study.warm_start:
+        return None
+    dense = varies != "init"  # the nets' are what differs then
+    return functools.partial(warm_start, source=study.warm_start, dense=dense)
+
+
 class _Teachers:
     """The teachers that replicas train for themselves, `loss.num_teachers` each.
 
@@ -431,13 +449,18 @@ class _Teachers:
         config: of the replicas.
         seeds: of their initial weights. The teachers have others.
         schema: of the rows.
+        prepare: as in `Replicas`.
 
     Attributes:
         of_replicas: each replica's own; None where `loss.teachers` names them.
     """
 
     def __init__(
-        self, config: TrainConfig, seeds: Sequence[int], schema: Schema
+        self,
+        config: TrainConfig,
+        seeds: Sequence[int],
+        schema: Schema,
+        prepare: Callable[[WideDeep], object] | None,
     ) -> None:
         number = config.loss.num_teachers
         loss = dataclasses.replace(config.loss, distillation=0.0, num_teachers=0)
@@ -450,7 +473,7 @@ class _Teachers:
             for i in range(number)
         ]
         self._groups = [
-            Replicas(configs[i : i + _TOGETHER], schema)
+            Replicas(configs[i : i + _TOGETHER], schema, prepare=prepare)
             for i in range(0, count, _TOGETHER)
         ]
         models = [model for group in self._groups for model in group.models]
@@ -544,6 +567,7 @@ def _open_folder(
     own = {
         "num_replicas": study.num_replicas,
         "order_window": study.order_window,
+        "warm_start": study.warm_start,
         "config": dataclasses.asdict(config),
         "schema": rows.schema.fingerprint(),
         "num_rows": [len(rows.train), rows.num_validation, len(rows.test)],
@@ -574,4 +598,4 @@ def _open_folder(
 def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
     """What a `study.json` says; of fields that came later, what they had been."""
     config = TrainConfig.from_dict(values.get("config", {}))
-    return {**values, "config": json.loads(config.to_json())}
+    return {"warm_start": "", **values, "config": json.loads(config.to_json())}

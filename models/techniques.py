@@ -21,7 +21,7 @@ TECHNIQUES: dict[str, str] = {
     # As in the paper, whole models that share nothing but what they predict.
     "codistillation": "model.towers=2+model.tower_tables=separate+model.serve=first"
     "+loss.codistillation=1",
-    "anti_distillation": "model.towers=3+loss.anti_distillation=0.1",
+    "anti_distillation": "model.towers=3+loss.anti_distillation=0.01",
     "averaging": "optimizer.averaging=0.98",
     "distillation": "loss.distillation=1+loss.num_teachers=3",
 }

@@ -16,6 +16,7 @@ from .files import compression_of, expand_files, is_compressed, reading
 from .parallel import in_parallel, unconverted
 from .raw_rows import RawColumns, raw_specs, without_bad_rows
 from .schema import Schema
+from .text import without_missing_text
 from .transform import to_batch
 
 Kind = Literal["int64", "float32", "string"]
@@ -116,6 +117,7 @@ def parse_examples(
         elif name in texts:
             raw[name] = _as_text(value)
     numbers = {name: value for name, value in parsed.items() if name not in raw}
+    raw = {name: without_missing_text(raw[name], schema) for name in raw}
     return {**raw, **_as_numbers(numbers)}
 
 

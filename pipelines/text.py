@@ -284,11 +284,14 @@ def _plain_columns(lines: tf.Tensor, schema: Schema) -> list[tf.Tensor]:
 def _quoted_columns(lines: tf.Tensor, schema: Schema) -> list[tf.Tensor]:
     """As `_plain_columns`, the quotes around fields taken off."""
     width = len(schema.feature_fields)
-    good = tf.strings.regex_full_match(lines, _number_pattern(schema, width))
+    # RE2 matches no bytes but UTF-8's, of which neither delimiter nor quote is a part.
+    text = tf.strings.unicode_transcode(lines, "UTF-8", "UTF-8")
+    good = tf.strings.regex_full_match(text, _number_pattern(schema, width))
     wrong = tf.where(~good)[:1, 0]
     message = tf.strings.format(
         f"row {{}} of the batch, from 0: expected {width} fields ({schema.name}) with "
-        "quotes in pairs around them, received another number or other quotes.",
+        "quotes in pairs around them, received another number, other quotes or an end "
+        "of line outside of them.",
         (tf.reduce_sum(wrong),),
     )
     check = tf.debugging.Assert(tf.equal(tf.size(wrong), 0), [message])
@@ -344,7 +347,7 @@ def _line_patterns(schema: Schema) -> list[str]:
 def _number_pattern(schema: Schema, num_fields: int) -> str:
     """What a line of so many fields matches in full, whatever they hold."""
     d = re.escape(schema.delimiter)
-    field = f'(?:[^"{d}]*|"(?:[^"]|"")*")' if schema.quoted else f"[^{d}]*"
+    field = f'(?:[^"{d}\\n]*|"(?:[^"]|"")*")' if schema.quoted else f"[^{d}]*"
     return f"(?:{field}{d}){{{num_fields - 1}}}{field}"
 
 

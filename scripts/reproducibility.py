@@ -68,6 +68,12 @@ _VARIES = flags.DEFINE_list(
 _ORDER_WINDOW = flags.DEFINE_integer(
     "order_window", 10_000, "With --varies=order: rows of a window.", lower_bound=2
 )
+_WARM_START = flags.DEFINE_string(
+    "warm_start",
+    "",
+    "A model_dir whose tables all models begin with; if their initial weights do not "
+    "differ (--varies), with all of its weights.",
+)
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", "demo/reproducibility", "A new folder, or one of the same study."
 )
@@ -124,6 +130,7 @@ def _study():
         varies=_items(_VARIES),
         num_replicas=_REPLICAS.value,
         order_window=_ORDER_WINDOW.value,
+        warm_start=_WARM_START.value,
     )
 
 

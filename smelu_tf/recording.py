@@ -1,8 +1,7 @@
 """Gradients that TensorFlow is recording, and those it is told of.
 
-The one place that uses private names of TensorFlow: its module of tapes, and its list
-of gradients. Without them, in some later version, all works as before, slower and with
-more memory.
+It uses private names of TensorFlow: its module of tapes, and its list of gradients.
+Without them, in some later version, all works as before, slower and with more memory.
 """
 
 from __future__ import annotations

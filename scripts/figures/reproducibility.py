@@ -177,6 +177,8 @@ def _settings(report: Report) -> str:
     settings["models a cell"] = study["num_replicas"]
     if "order" in study["varies"]:
         settings["window of the order"] = f"{study['order_window']:,} rows"
+    if study.get("warm_start"):
+        settings["begins with"] = study["warm_start"]
     for section in ("data", "model", "optimizer", "train"):
         settings |= {
             f"{section}.{name}": _plain(value)

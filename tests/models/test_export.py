@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from smelu_tf.models import (
     DataConfig,
@@ -26,6 +27,7 @@ from smelu_tf.models import (
     predict,
     train,
 )
+from smelu_tf.models.warmup import missing_values
 from smelu_tf.pipelines import CRITEO, Categorical, Schema, read_raw_text, read_text
 
 
@@ -111,7 +113,7 @@ def test_an_ensemble_is_exported_as_it_serves(criteo_dir, tmp_path, tables, serv
     assert extra > 100 or serve == "ensemble"
 
 
-def test_the_three_signatures_agree(exported, criteo_dir):
+def test_signatures_agree(exported, criteo_dir):
     _, version = exported
     loaded = tf.saved_model.load(str(version))
     path = criteo_dir / "day_6.tsv"
@@ -122,12 +124,71 @@ def test_the_three_signatures_agree(exported, criteo_dir):
     examples = [
         _example({k: v[i].numpy() for k, v in by_name.items()}) for i in range(100)
     ]
+    examples = tf.constant(examples)
     for got in (
         loaded.signatures["serving_default"](**by_name),
-        loaded.signatures["predict_examples"](examples=tf.constant(examples)),
+        loaded.signatures["predict_examples"](examples=examples),
     ):
-        for name in ("probability", "logit"):
+        assert set(got) == {"probability", "logit"}
+        for name in got:
             np.testing.assert_array_equal(got[name], expected[name])
+    logits = loaded.signatures["predict_logits"](**by_name)
+    assert set(logits) == {"logit"}
+    np.testing.assert_array_equal(logits["logit"], expected["logit"])
+    regression = loaded.signatures["regress"](inputs=examples)
+    np.testing.assert_array_equal(regression["outputs"], expected["probability"])
+    classes = loaded.signatures["classify"](inputs=examples)
+    np.testing.assert_array_equal(classes["scores"][:, 1], expected["probability"])
+    np.testing.assert_allclose(tf.reduce_sum(classes["scores"], axis=1), 1, rtol=1e-6)
+    assert classes["classes"].numpy().tolist() == [[b"0", b"1"]] * 100
+
+
+def test_servers_are_told_of_methods_and_of_columns_that_may_be_left_out(exported):
+    _, version = exported
+    saved_model = saved_model_pb2.SavedModel.FromString(
+        (version / "saved_model.pb").read_bytes()
+    )
+    signatures = saved_model.meta_graphs[0].signature_def
+    assert {name: signatures[name].method_name for name in signatures} == {
+        **dict.fromkeys(
+            ("serving_default", "predict_logits", "predict_lines", "predict_examples"),
+            "tensorflow/serving/predict",
+        ),
+        "regress": "tensorflow/serving/regress",
+        "classify": "tensorflow/serving/classify",
+        "__saved_model_init_op": "",
+    }
+    for name in ("serving_default", "predict_logits"):
+        defaults = signatures[name].defaults
+        assert set(defaults) == set(CRITEO.feature_fields)
+        for column, proto in defaults.items():
+            value = tf.make_ndarray(proto)
+            assert value.shape == (1,)
+            assert signatures[name].inputs[column].dtype == proto.dtype
+            assert value[0] == b"" if proto.dtype == tf.string else np.isnan(value[0])
+    assert not signatures["predict_lines"].defaults
+
+
+def test_a_column_of_one_value_is_of_all_rows(exported, criteo_dir):
+    """What a server makes of a request that leaves columns out."""
+    _, version = exported
+    signature = tf.saved_model.load(str(version)).signatures["serving_default"]
+    raw = next(iter(read_raw_text(criteo_dir / "day_6.tsv", CRITEO)))
+    raw = {name: raw[name][:5] for name in CRITEO.feature_fields}
+    missing = missing_values(CRITEO)
+    left_out = {**raw, "I1": missing["I1"], "C26": missing["C26"]}
+    whole = {name: tf.repeat(left_out[name], 5)[:5] for name in ("I1", "C26")}
+    scores, expected = signature(**left_out), signature(**{**raw, **whole})
+    np.testing.assert_array_equal(scores["logit"], expected["logit"])
+    alone = signature(**{**missing, "I5": raw["I5"][:1]})
+    assert alone["logit"].shape == (1,)
+    none = {name: values[:0] for name, values in raw.items()}
+    assert signature(**{**none, "I1": missing["I1"]})["logit"].shape == (0,)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError,
+        match=r"expected columns \(B,\) of equally many rows, or of one value",
+    ):
+        signature(**{**raw, "C1": raw["C1"][:3]})
 
 
 def _example(raw) -> bytes:
@@ -229,6 +290,8 @@ def test_schema_and_model_card_travel_along(exported):
     assert card["versions"]["tensorflow"] == tf.__version__
     assert card["metrics"]["progressive"]["num_examples"] == 3000
     assert card["config"]["model"]["hidden_units"] == [16, 8]
+    (file,) = card["data"]["data"]["files"]
+    assert file["name"].endswith("day_0.tsv") and file["num_bytes"] > 0
 
 
 def test_a_saved_model_evaluates_like_its_model_dir(exported, criteo_dir):

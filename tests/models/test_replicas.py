@@ -185,6 +185,22 @@ def test_other_models_take_another_compiled_step(before, after):
     assert pool.begin([after]) is not replicas
 
 
+def test_models_may_be_prepared_before_they_are_trained():
+    """Also those of a compiled step that is used again."""
+
+    def prepare(model):
+        table = model.deep.embeddings[0].table
+        table.assign(tf.fill(table.shape, 0.5))
+
+    pool = ReplicaPool(small_rows.SCHEMA, prepare)
+    for configs in ([CONFIG], [with_seed(CONFIG, 1)]):
+        replicas = pool.begin(configs)
+        (model,) = replicas.models
+        assert np.all(model.deep.embeddings[0].table.numpy() == 0.5)
+        replicas.train(ROWS.batches(64))
+        assert np.any(model.deep.embeddings[0].table.numpy() != 0.5)
+
+
 def test_models_that_are_no_more_leave_no_graph():
     def num_operations():
         gc.collect()

@@ -21,7 +21,10 @@ from smelu_tf.models import (
     Study,
     StudyRows,
     TrainConfig,
+    WideDeep,
     run_study,
+    train,
+    warm_start,
     with_seed,
 )
 from smelu_tf.models import study as study_module
@@ -173,6 +176,43 @@ def test_deterministic_models_of_which_nothing_differs_agree_to_the_bit(
         np.testing.assert_array_equal(result.validation[0], result.validation[1])
         assert pd(result.test) == 0
         assert result.test.std() > 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("varies", ["init", "nothing"])
+def test_models_begin_with_the_tables_or_with_all_of_another_run(
+    varies, criteo_dir, tmp_path
+):
+    config = TrainConfig(model=dataclasses.replace(CONFIG.model, hidden_units=(8,)))
+    train(config, criteo_dir / "day_0.tsv", tmp_path / "model")
+    study = Study(
+        ("relu",), ("none",), (0.001,), (varies,), 2, warm_start=str(tmp_path / "model")
+    )
+    files = (str(criteo_dir / f"day_{day}.tsv") for day in (1, 2))
+    rows = StudyRows.read(*files, config)
+    (result,) = run_study(study, config, rows, tmp_path / "study").values()
+    cold = dataclasses.replace(study, warm_start="")
+    with pytest.raises(ValueError, match="warm_start is .* there, '' here"):
+        run_study(cold, config, rows, tmp_path / "study")
+    (other,) = run_study(cold, config, rows, tmp_path / "cold").values()
+    labels = rows.validation.label
+    loss, cold_loss = (
+        np.mean(np.logaddexp(0, logits) - labels * logits)
+        for logits in (result.validation, other.validation)
+    )
+    assert loss < cold_loss - 0.005  # a third more rows have been learned
+    # By hand: the first replica.
+    model = WideDeep(rows.schema, dataclasses.replace(config.model, activation="relu"))
+    warm_start(model, tmp_path / "model", dense=varies == "nothing")
+    replicas = Replicas(
+        [study_module.Cell("relu", "none", 0.001, varies).config(config)],
+        rows.schema,
+        prepare=lambda other: other.set_weights(model.get_weights()),
+    )
+    middle = len(rows.train) - rows.num_validation
+    replicas.train(rows.train[:middle].batches(config.data.batch_size))
+    expected = replicas.logits(rows.validation.batches(4096))[0]
+    np.testing.assert_allclose(result.validation[0], expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow

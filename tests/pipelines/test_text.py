@@ -310,3 +310,31 @@ def test_bad_arguments_are_refused(criteo_dir):
 def test_every_refused_line_has_a_reason():
     for line in (b"\xff", b"", b"1\t", changed(5, "x").encode()):
         assert "expected" in describe_fault(line, CRITEO)
+
+
+QUOTED = Schema(
+    "ads",
+    (Numeric("age"),),
+    (Categorical("site", buckets=10), Categorical("page", buckets=10)),
+    delimiter=",",
+    quoted=True,
+)
+
+
+@pytest.mark.parametrize(
+    "text", [b"\xff", b"\xc3", b"\xf0\x9f", b"\xed\xa0\x80", b"\0"]
+)
+def test_text_of_a_scored_line_may_be_any_bytes_in_quotes_or_without(text):
+    lines = [b"1,%s,b" % text, b'1,"%s",b' % text, b'1,"%s,""",b' % text]
+    raw = parse_unlabelled(tf.constant(lines), QUOTED)
+    assert raw["site"].numpy().tolist() == [text, text, text + b',"']
+    assert raw["page"].numpy().tolist() == [b"b"] * 3
+
+
+@pytest.mark.parametrize(
+    "line", [b"1,a", b"1,a,b,c", b"", b'1,a"b,c', b'1,"a,b', b'1,"a"b,c', b"1,a\nb,c"]
+)
+def test_a_scored_line_of_other_quotes_names_its_row(line):
+    message = r"row 1 of the batch, from 0: expected 3 fields \(ads\) with quotes"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        parse_unlabelled(tf.constant([b"1,a,b", line]), QUOTED)

@@ -14,7 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smelu_tf.models import ScoringJob, evaluate, load_metrics, load_model
+from smelu_tf.models import (
+    ScoringJob,
+    evaluate,
+    export_model_dir,
+    load_metrics,
+    load_model,
+)
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
 # 71 batches, the last of 80 rows.
@@ -217,8 +223,13 @@ def assert_learned(model_dir, num_rows, most_twice=0):
 
 
 def assert_predicts(model_dir, criteo_dir):
-    job = ScoringJob.open(model_dir, criteo_dir / "day_6.tsv")
-    assert evaluate(job.scorer, job.batches)["normalized_entropy"] < 0.99
+    """The model predicts, and what is exported of it scores the same."""
+    data = criteo_dir / "day_6.tsv"
+    version = export_model_dir(model_dir, model_dir.parent / "export")
+    jobs = [ScoringJob.open(model, data) for model in (model_dir, version)]
+    own, exported = (evaluate(job.scorer, job.batches) for job in jobs)
+    assert own["normalized_entropy"] < 0.99
+    assert exported == own
 
 
 def sizes_by_server(log, name):

@@ -1,0 +1,102 @@
+"""LiteRT: a model's scoring of features as a .tflite file.
+
+The file begins behind the lookups of raw text: its inputs are a `Batch`'s features, as
+`Transform` makes them. It holds LiteRT's own operations alone, and takes batches of one
+row or more: those of `Interpreter.get_signature_runner()` as they come, an interpreter
+without signatures after `resize_tensor_input`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+import numpy as np
+import tensorflow as tf
+
+from smelu_tf.pipelines.files import replacing
+
+from .comparison import Logit
+from .plain_ops import Features, plain_function
+from .wide_deep import WideDeep
+
+
+def export_litert(
+    model: WideDeep | str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    quantize: bool = False,
+) -> None:
+    """Writes a model's scoring of features as a LiteRT file.
+
+    Its signature takes and gives what `plain_function` does: `numeric`, `ids` and each
+    multi-valued column; `logit` and `probability`, float32 (B,).
+
+    Args:
+        model: a model, or the path of an exported SavedModel.
+        path: of the file, which is replaced if there is one.
+        quantize: whether weights are kept as 8-bit integers (dynamic range); the file
+            is a quarter as large. `compare_versions` says what that does to scores.
+
+    Raises:
+        ValueError: as `plain_function`; or an activation of operations that LiteRT does
+            not have.
+        OSError: no space, or no right to write; nothing is left behind.
+
+    Example:
+        >>> export_litert("demo/export/1", "demo/model.tflite")
+        >>> interpreter = ai_edge_litert.interpreter.Interpreter("demo/model.tflite")
+        >>> score = interpreter.get_signature_runner()
+        >>> score(numeric=numeric, ids=ids)["probability"]
+        array([0.1824, 0.4312], dtype=float32)
+    """
+    function = plain_function(model).get_concrete_function()
+    # The module is where it would look for variables, of which there are none.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
+    if quantize:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    try:
+        content = converter.convert()
+    except Exception as error:  # its own class has no public name
+        lacking = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error))))
+        if not lacking:
+            raise
+        raise ValueError(
+            f"{path}: expected operations that LiteRT has, received "
+            f"{', '.join(lacking)}."
+        ) from None
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def load_litert(path: str | os.PathLike[str]) -> Logit:
+    """A LiteRT file of `export_litert` as a function of `Batch.features` to logits.
+
+    `Scorer(schema, transform, load_litert(path))` evaluates it like any other model.
+
+    Raises:
+        ValueError: the file cannot be read.
+        ImportError: ai-edge-litert is not installed; names the command that installs
+            it.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        raise ImportError(
+            f"{path}: expected the package ai-edge-litert to run it, received none; "
+            "pip install 'smelu-tf[litert]'"
+        ) from None
+    try:
+        score = Interpreter(model_path=os.fspath(path)).get_signature_runner()
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: expected a LiteRT file, received one that cannot be read: "
+            f"{str(error).partition(chr(10))[0]}"
+        ) from None
+    names = list(score.get_input_details())
+
+    def logit(features: Features) -> tf.Tensor:
+        arrays = {name: np.asarray(features[name]) for name in names}
+        return tf.constant(score(**arrays)["logit"])
+
+    return logit
