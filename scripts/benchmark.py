@@ -7,6 +7,7 @@
     python scripts/benchmark.py precision
     python scripts/benchmark.py replicas
     python scripts/benchmark.py determinism
+    python scripts/benchmark.py serving
     python scripts/benchmark.py accuracy --train_data=train.tsv --test_data=test.tsv
 
 `activations` times forward and backward passes of activations, those of other packages
@@ -26,6 +27,10 @@ losses.
 `replicas` times models that train side by side, and the same one after another.
 
 `determinism` times training with and without TensorFlow's deterministic operations.
+
+`serving` times the signatures of an exported model at several batch sizes, with one
+thread and with two: latency, and the part of the transform in it; beside DeepCTR's
+`predict`, which gets ids instead of raw features.
 
 `accuracy` tunes and trains ours and DeepCTR's models on the same rows, and compares log
 loss and AUC on others.
@@ -66,7 +71,7 @@ _CONVERT_PASSES = flags.DEFINE_integer(
     1,
 )
 _ROUNDS = flags.DEFINE_integer(
-    "rounds", 5, "training, replicas, determinism: times of each call.", 1
+    "rounds", 5, "training, replicas, determinism, serving: times of each call.", 1
 )
 _REPLICAS = flags.DEFINE_integer("replicas", 8, "replicas: models.", 1)
 _BATCHES = flags.DEFINE_integer(
@@ -81,6 +86,15 @@ _ACTIVATION = flags.DEFINE_string(
 _SEEDS = flags.DEFINE_integer("seeds", 5, "precision, accuracy: trained models.", 1)
 _PRECISION_ROWS = flags.DEFINE_integer(
     "precision_rows", 2_000_000, "precision: rows that are generated.", 1000
+)
+_SERVING_ROWS = flags.DEFINE_integer(
+    "serving_rows",
+    200_000,
+    "serving: generated rows that the vocabularies are counted on.",
+    10_000,
+)
+_PRESET = flags.DEFINE_string(
+    "preset", "criteo_small", "serving: the preset whose model is exported."
 )
 _TRAIN_DATA = flags.DEFINE_string("train_data", "", "accuracy: rows to train on.")
 _TEST_DATA = flags.DEFINE_string("test_data", "", "accuracy: rows to test on.")
@@ -192,6 +206,20 @@ def _determinism() -> tuple[Sequence["Result"], str]:
     return results, determinism.table(results)
 
 
+def _serving() -> tuple[Sequence["Result"], str]:
+    from benchmarks import serving
+
+    total = serving.num_calls(_ROUNDS.value)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        command_line.ProgressLine("benchmark", total, "calls") as progress,
+    ):
+        results = serving.measure(
+            Path(folder), _PRESET.value, _SERVING_ROWS.value, _ROUNDS.value, progress
+        )
+    return results, serving.table(results)
+
+
 def _accuracy() -> tuple[Sequence["Result"], str]:
     from benchmarks import accuracy
 
@@ -219,6 +247,7 @@ KINDS = {
     "precision": _precision,
     "replicas": _replicas,
     "determinism": _determinism,
+    "serving": _serving,
     "accuracy": _accuracy,
 }
 

@@ -69,9 +69,11 @@ def test_the_table_has_a_row_a_function():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "precision, replicas, accuracy, received none."),
+        ((), "serving, accuracy, received none."),
         (("speed",), "expected one of activations, input, training, profile"),
         (("accuracy",), "--train_data: expected files of rows, received none."),
+        (("serving", "--preset=x"), "preset: expected one of criteo_small, "),
+        (("serving", "--preset=movielens"), "expected one of Criteo's columns, rec"),
         (
             ("activations", "--elements=1,x"),
             "--elements: expected whole numbers above 0",
@@ -133,6 +135,22 @@ def test_deterministic_operations_are_timed_beside_the_others():
         assert values[f"{size}/deterministic/any_order"] == pytest.approx(
             ways[1] / ways[0], rel=0.01
         )
+
+
+@pytest.mark.slow
+def test_signatures_are_timed_beside_their_parts_and_deepctr():
+    code, out, err = run("serving", "--json", "--rounds=1", "--serving_rows=10000")
+    assert code == 0, err
+    values = figures(out)
+    for size in (1, 32, 512):
+        for threads in (1, 2):
+            name = f"signature/{size}/{threads}"
+            p50, p99 = values[f"{name}/p50_ms"], values[f"{name}/p99_ms"]
+            assert 0 < p50 <= p99
+            assert values[f"{name}/rows_per_s"] == pytest.approx(1000 * size / p50)
+    assert 0.05 < values["preprocessing_share"] < 1
+    for name in ("deepctr_predict", "model_call", "predict_lines", "predict_examples"):
+        assert values[f"{name}_rows_per_s"] > 0
 
 
 @pytest.mark.slow
