@@ -91,7 +91,7 @@ def discard(model_dir: Path) -> None:
 
 def _is_unused(folder: Path) -> bool:
     """Whether a folder is empty but for what a run killed at its start leaves."""
-    leftover = re.compile(r"schema\.json|\.(schema|config)\.json\.\d+\.partial")
+    leftover = re.compile(r"schema\.json|\.(schema|config)\.json\.[0-9a-f.]+\.partial")
     return folder.is_dir() and all(
         leftover.fullmatch(path.name) for path in folder.iterdir()
     )

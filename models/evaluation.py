@@ -13,7 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from smelu_tf.pipelines import Blocks, RowFiles, Schema, Transform, open_rows
-from smelu_tf.pipelines.files import reading, replacing
+from smelu_tf.pipelines.dataclass_json import load_json
+from smelu_tf.pipelines.files import reason_of, replacing
+from smelu_tf.pipelines.raw_rows import feature_specs
 
 from .checkpoints import load_model
 from .comparison import Comparison, Logit
@@ -73,21 +75,13 @@ class Scorer:
             checkpoint: of a model_dir: `newest`, or `best`: of the validations.
 
         Raises:
-            ValueError: it is neither, a SavedModel of another package, or a model_dir
-                without such a checkpoint.
+            ValueError: it is neither, a SavedModel of another package or a damaged one,
+                or a model_dir without such a checkpoint.
         """
         path = Path(path)
         if not _is_saved_model(path):
             return cls.of(load_model(path, checkpoint))
-        schema_path = path / "assets.extra" / "schema.json"
-        if not schema_path.exists():
-            raise ValueError(
-                f"{path}: expected a SavedModel of smelu-tf, received one without "
-                "assets.extra/schema.json."
-            )
-        schema = Schema.load(schema_path)
-        with reading(path, "a SavedModel"):
-            loaded = tf.saved_model.load(str(path))
+        schema, loaded = _load_saved_model(path)
         signature = loaded.signatures["serving_default"]
         names = [column.name for column in schema.columns]
 
@@ -216,8 +210,7 @@ def load_logit(path: str | os.PathLike[str], schema: Schema, what: str) -> Logit
     if not _is_saved_model(path):
         model = load_model(path)
         return lambda features: tf.reshape(model(features, training=False), [-1])
-    with reading(path, "a SavedModel"):
-        loaded = tf.saved_model.load(str(path))
+    _, loaded = _load_saved_model(path)
     if not hasattr(loaded, "score_features"):
         raise ValueError(
             f"{what}: expected a SavedModel that scores features, received {path}, "
@@ -370,4 +363,39 @@ def write_predictions(
 
 
 def _is_saved_model(path: Path) -> bool:
-    return (path / "saved_model.pb").exists()
+    """Whether a path is an export, even a damaged one."""
+    return any((path / name).exists() for name in ("saved_model.pb", "assets.extra"))
+
+
+def _load_saved_model(path: Path) -> tuple[Schema, Any]:
+    """The schema of an export, and the loaded object.
+
+    Raises:
+        ValueError: a part is missing, cannot be read or belongs to another model.
+    """
+    extra = path / "assets.extra"
+    if not (extra / "schema.json").exists():
+        raise ValueError(
+            f"{path}: expected a SavedModel of smelu-tf, received one without "
+            "assets.extra/schema.json."
+        )
+    schema = Schema.load(extra / "schema.json")
+    try:
+        loaded = tf.saved_model.load(str(path))
+        inputs = loaded.signatures["serving_default"].structured_input_signature[1]
+    except Exception as error:  # TensorFlow has none for what may be wrong in a graph
+        raise ValueError(
+            f"{path}: expected a SavedModel, received one that cannot be read: "
+            f"{reason_of(error)}"
+        ) from None
+    taken = {name: spec.dtype for name, spec in inputs.items()}
+    own = {name: spec.dtype for name, spec in feature_specs(schema).items()}
+    card = extra / "model_card.json"
+    said = load_json(card, dict) if card.exists() else {}
+    fingerprint = schema.fingerprint()
+    if taken != own or said.get("schema_fingerprint", fingerprint) != fingerprint:
+        raise ValueError(
+            f"{extra / 'schema.json'}: expected the schema that the model was exported "
+            f"with, received another one ({schema.name})."
+        )
+    return schema, loaded

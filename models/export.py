@@ -13,7 +13,7 @@ import tensorflow as tf
 import tf_keras
 
 import smelu_tf
-from smelu_tf.pipelines.files import replacing, writing
+from smelu_tf.pipelines.files import remove_leftovers, replacing, writing
 
 from .checkpoints import load_config, load_metrics, load_model
 from .recalibration import Recalibration
@@ -54,7 +54,8 @@ def export_saved_model(
     In `assets.extra` are `schema.json`, `model_card.json` and, where
     tensorflow-serving-api is installed, requests that TensorFlow Serving warms up with.
 
-    The version is written under a temporary name and renamed when it is whole.
+    The version is written under a temporary name and renamed when it is whole. What an
+    export left there that was killed is removed.
 
     Args:
         model: the model.
@@ -72,6 +73,7 @@ def export_saved_model(
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(directory)
     newest = newest_version(directory)
     target = directory / str(int(newest.name) + 1 if newest else 1)
     module = ServingModule(model, recalibration)

@@ -6,8 +6,10 @@ import contextlib
 import glob
 import gzip
 import os
+import platform
 import re
 import shutil
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from pathlib import Path
 import tensorflow as tf
 
 _HEAD = 1 << 20  # bytes that are looked at before a file is read
+_ABANDONED = 86_400.0  # seconds without a change after which nobody writes any more
 
 # How the lines of TensorFlow's messages begin that only say where in a graph it was.
 _NO_REASON = re.compile(
@@ -95,7 +98,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside a path, which takes its name when the block ends.
 
     On an error whatever stands under the temporary path, a file or a folder, is
-    removed, and the path is as it was. The folder is made if absent.
+    removed, and the path is as it was. The folder is made if absent. What a killed
+    process leaves there `remove_leftovers` removes.
 
     Args:
         path: of a file, which is replaced if there is one, or of a new folder.
@@ -112,7 +116,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     if path.is_dir():
         raise ValueError(f"{path}: expected a file to write, received a folder.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f".{path.name}.{_origin()}.{os.getpid()}.partial")
+    _remove(temporary)  # of an earlier process of this number
     try:
         yield temporary
         os.replace(temporary, path)
@@ -121,9 +126,62 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             error.filename = os.fspath(path)
         raise
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Removes what `replacing` was to write in a folder when its process was killed.
+
+    Only what is certainly nobody's any more: of a process of this machine that has
+    ended, or without a change for a day. What there is no right to remove stays.
+
+    Args:
+        folder: where; not what is in its folders.
+    """
+    name = re.compile(r"\..+\.([0-9a-f]{8})\.([0-9]+)\.partial")
+    for path in Path(folder).iterdir():
+        match = name.fullmatch(path.name)
+        if not match:
+            continue
+        is_ours = match[1] == _origin() and int(match[2]) != os.getpid()
+        if (is_ours and not _is_running(int(match[2]))) or _is_abandoned(path):
+            with contextlib.suppress(OSError):
+                _remove(path)
+
+
+def _origin() -> str:
+    """Where this process's number means something: a machine, or a container of one."""
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        namespace = 0  # not on Linux
+    return f"{zlib.crc32(f'{platform.node()}/{namespace}'.encode()):08x}"
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether nothing in a path has changed for long."""
+    latest = 0.0
+    for part in (path, *path.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):  # it has just got its name
+            latest = max(latest, part.lstat().st_mtime)
+    return 0 < latest < time.time() - _ABANDONED
+
+
+def _remove(path: Path) -> None:
+    """Removes a file or a folder, if there is one."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -159,6 +217,8 @@ def reason_of(error: Exception) -> str:
     lines = [line.strip() for line in message.splitlines()]
     kept = [line for line in lines if not _NO_REASON.match(line)]
     reason = re.sub(
-        r"^\{\{.*?\}\} |\s*\[Op:\w+\].*|\s*\[\[\{\{.*", "", (kept or lines)[0]
+        r"^\{\{.*?\}\} |\s*\[Op:\w+\].*|\s*\[\[\{\{.*",
+        "",
+        (kept or lines or [type(error).__name__])[0],
     )
     return f"{reason.rstrip('.')}."

@@ -338,7 +338,7 @@ def test_a_folder_of_something_else_is_refused(no_training, tmp_path):
 
 
 def test_a_folder_that_a_killed_process_began_is_taken(no_training, tmp_path):
-    (tmp_path / ".study.json.17.partial").write_text('{"num_rep')
+    (tmp_path / ".study.json.0a1b2c3d.17.partial").write_text('{"num_rep')
     with pytest.raises(KeyboardInterrupt):
         run_study(STUDY, CONFIG, ROWS, tmp_path)
     assert no_training == [CELL]

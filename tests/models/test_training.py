@@ -345,7 +345,7 @@ def test_what_a_run_killed_at_its_start_leaves_is_no_hindrance(criteo_dir, tmp_p
     model_dir = tmp_path / "model"
     model_dir.mkdir()
     (model_dir / "schema.json").write_text("{")
-    (model_dir / ".config.json.123.partial").write_text("{")
+    (model_dir / ".config.json.0a1b2c3d.123.partial").write_text("{")
     train(hashed_config(tmp_path), criteo_dir / "day_6.tsv", model_dir)
     assert Schema.load(model_dir / "schema.json").name == "criteo"
 

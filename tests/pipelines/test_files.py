@@ -1,11 +1,22 @@
 """pipelines/files.py: files are named when they cannot be read, and written whole."""
 
+import os
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from smelu_tf.pipelines import expand_files
-from smelu_tf.pipelines.files import reading, reason_of, replacing, writing
+from smelu_tf.pipelines.files import (
+    reading,
+    reason_of,
+    remove_leftovers,
+    replacing,
+    writing,
+)
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "folder"])
@@ -86,3 +97,57 @@ def test_the_reason_of_a_long_error_is_its_sentence():
         fails(tf.constant(-1.0))
     assert reason_of(caught.value) == "no logarithm : Tensor had NaN values."
     assert reason_of(ValueError("one\ntwo")) == "one."
+    assert reason_of(KeyError()) == "KeyError."
+
+
+def leave(folder, process, origin=None, name="7"):
+    """A folder that a process of a number was writing, and another one's origin."""
+    with replacing(folder / "probe") as probe:
+        *_, mine, _, _ = probe.name.split(".")
+        probe.touch()
+    (folder / "probe").unlink()
+    left = folder / f".{name}.{origin or mine}.{process}.partial"
+    left.mkdir(parents=True)
+    (left / "part").write_text("x")
+    return left
+
+
+@pytest.fixture
+def dead_process():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_leftovers_of_dead_processes_of_this_machine_are_removed(
+    tmp_path, dead_process
+):
+    dead = leave(tmp_path, dead_process)
+    living = leave(tmp_path, os.getppid(), name="8")
+    own = leave(tmp_path, os.getpid(), name="9")
+    elsewhere = leave(tmp_path, dead_process, origin="01234567")
+    others = [tmp_path / "1", tmp_path / ".hidden", tmp_path / "x.partial"]
+    for path in others:
+        path.mkdir()
+    remove_leftovers(tmp_path)
+    assert not dead.exists()
+    assert {*tmp_path.iterdir()} == {living, own, elsewhere, *others}
+
+
+def test_leftovers_without_a_change_for_a_day_are_removed(tmp_path, dead_process):
+    old, young, mixed = (
+        leave(tmp_path, dead_process, origin=f"0123456{i}") for i in range(3)
+    )
+    for path in (old, old / "part", mixed):
+        os.utime(path, (time.time() - 90_000,) * 2)
+    remove_leftovers(tmp_path)
+    assert {*tmp_path.iterdir()} == {young, mixed}
+
+
+def test_what_an_earlier_process_of_this_number_left_is_not_written_into(tmp_path):
+    left = leave(tmp_path, os.getpid())
+    with replacing(tmp_path / "7") as temporary:
+        assert temporary == left
+        temporary.mkdir()
+    assert [*(tmp_path / "7").iterdir()] == []
