@@ -39,7 +39,10 @@ from smelu_tf.pipelines import (
 )
 
 
-@pytest.fixture(scope="module", params=["vocabulary", "hashed"])
+@pytest.fixture(
+    scope="module",
+    params=["vocabulary", pytest.param("hashed", marks=pytest.mark.slow)],
+)
 def exported(request, criteo_dir, tmp_path_factory):
     """The model_dir and the exported version of a trained model."""
     folder = tmp_path_factory.mktemp("export")

