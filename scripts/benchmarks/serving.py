@@ -33,9 +33,8 @@ _TRANSFORM, _MODEL = "transform", "model_call"
 _OTHERS = (_TRANSFORM, _MODEL, "predict_lines", "predict_examples")
 _CALLS = {1: 400, 32: 200, 512: 100}  # a round
 _WARM_UP = 20
-_NUM_ROWS = (
-    8192  # different ones, so that a call does not find the last one's in caches
-)
+# Different ones, so that a call does not find the last one's in caches.
+_NUM_ROWS = 8192
 _STEPS = 20
 
 
