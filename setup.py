@@ -19,6 +19,7 @@ DATA = ["pyarrow>=16"]
 PLOT = ["matplotlib>=3.8"]
 BEAM = ["apache-beam>=2.60"]
 RECALIBRATION = ["scipy>=1.13"]
+SERVING = ["tensorflow-serving-api>=2.19"]
 LITERT = ["ai-edge-litert>=2.1"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.22", "tf2onnx>=1.17"]
 EXTRAS = {
@@ -29,7 +30,7 @@ EXTRAS = {
     "beam": BEAM,
     "litert": LITERT,
     "onnx": ONNX,
-    "serving": ["tensorflow-serving-api>=2.19"],
+    "serving": SERVING,
     # The TPU compiler is published for x86-64 alone.
     "tpu-preflight": ["jax>=0.10", "libtpu>=0.0.50; platform_machine == 'x86_64'"],
     "benchmark": ["deepctr==0.9.4", "tf-smelu==1.0.0"],
@@ -40,6 +41,7 @@ EXTRAS = {
         *ONNX,
         *PLOT,
         *RECALIBRATION,
+        *SERVING,
         "deepctr==0.9.4",
         "hypothesis>=6.100",
         "packaging>=24",

@@ -20,7 +20,7 @@ import tensorflow as tf
 from .block_statistics import IdSlot, Statistics
 from .dataclass_json import from_json_values, parse_json
 from .schema import Schema
-from .transform import PADDING, Batch
+from .transform import PADDING, Batch, transposed
 
 VERSION = 1
 
@@ -343,7 +343,7 @@ def rows_of(
         stored = tf.gather(stored, tf.constant(order, tf.int32))
     rows = {
         "numeric": tf.transpose(columns["numeric"]),
-        "ids": tf.transpose(stored),
+        "ids": transposed(stored),
         "label": columns["label"][0],
     }
     if schema.weight:

@@ -97,7 +97,7 @@ class Transform(tf.Module):
         ids = self._id_rows(text, numbers, missing, size)
         return {
             "numeric": _numeric(schema.numeric, numbers, missing, size),
-            "ids": tf.transpose(ids),
+            "ids": transposed(ids),
             **{c.name: self._many_ids(c, text[c.name]) for c in schema.multivalued},
         }
 
@@ -196,6 +196,15 @@ def check_complete(schema: Schema) -> None:
                 f"column {column.name}: its {what} yet; call "
                 "smelu_tf.pipelines.complete_schema(schema, data) first."
             )
+
+
+def transposed(ids: tf.Tensor) -> tf.Tensor:
+    """A matrix of int32 with rows for columns.
+
+    Of int32 itself TensorFlow says on standard error, on some processors, that oneDNN
+    has no such operation.
+    """
+    return tf.bitcast(tf.transpose(tf.bitcast(ids, tf.uint32)), tf.int32)
 
 
 def transformed(column: Numeric, value: tf.Tensor) -> tf.Tensor:

@@ -344,7 +344,9 @@ def test_bad_input_gives_one_clear_line_and_exit_code_2(work, case):
     assert code == 2, err
     assert out == ""
     quoted = "bad row passed over: "
-    (line,) = [line for line in err.splitlines() if not line.startswith(quoted)]
+    lines = [line for line in err.splitlines() if not line.startswith(quoted)]
+    assert len(lines) == 1, err
+    (line,) = lines
     assert line.startswith(f"{name}: ")
     assert re.search(message, line), line
     assert sorted(path.name for path in work.iterdir()) == before
