@@ -28,8 +28,9 @@ THREADS = (1, 2)
 LARGEST = BATCH_SIZES[-1]
 DEEPCTR = "deepctr_predict"
 
-# Timed at the largest batch alone: the signature's two parts, and the other signatures.
-_TRANSFORM, _MODEL = "transform", "model_call"
+# Timed at the largest batch alone: the signature's two parts, the other signatures, and
+# a function of the same arguments that does nothing.
+_TRANSFORM, _MODEL, _NOTHING = "transform", "model_call", "nothing"
 _OTHERS = (_TRANSFORM, _MODEL, "predict_lines", "predict_examples")
 _CALLS = {1: 400, 32: 200, 512: 100}  # a round
 _WARM_UP = 20
@@ -56,9 +57,12 @@ def measure(
 
     Returns:
         Of `serving_default` the latency for each batch size and number of threads, and
-        rows/s at its median; of the most threads and the largest batch the transform's
-        time relative to it, and the rows/s of the other signatures, of our model alone
-        and of DeepCTR's. These two get ids, not raw features.
+        rows/s at its median; of the most threads and the largest batch the part of its
+        time that the transform takes, and the rows/s of the other signatures, of our
+        model alone and of DeepCTR's. These two get ids, not raw features.
+
+        `call_ms` is what Python takes to call any function of as many arguments: part
+        of all times but those of the transform in `preprocessing_share`.
 
     Raises:
         ValueError: an unknown preset, or one of other columns than Criteo's.
@@ -97,7 +101,7 @@ def measure(
 
 def num_calls(rounds: int) -> int:
     """What `measure` reports as done in the end."""
-    return rounds * (len(THREADS) * (len(BATCH_SIZES) + len(_OTHERS)) + 1)
+    return rounds * (len(THREADS) * (len(BATCH_SIZES) + len(_OTHERS) + 1) + 1)
 
 
 def table(results: Sequence[Result]) -> str:
@@ -113,7 +117,7 @@ def table(results: Sequence[Result]) -> str:
     others = [
         [
             result.name,
-            f"{result.value:.2f}" if result.unit == "ratio" else f"{result.value:,.0f}",
+            f"{result.value:,.0f}" if result.value > 100 else f"{result.value:.2f}",
             result.unit,
         ]
         for result in results
@@ -143,9 +147,14 @@ def _results(seconds: Mapping[tuple[int, str], list[list[float]]]) -> list[Resul
     def medians(name: str) -> list[float]:
         return [statistics.median(calls) for calls in seconds[most, name]]
 
-    whole = medians(_signature(LARGEST))
-    share = median_ratio(medians(_TRANSFORM), whole)
+    whole, nothing = medians(_signature(LARGEST)), medians(_NOTHING)
+    preprocessing = [
+        transform - call
+        for transform, call in zip(medians(_TRANSFORM), nothing, strict=True)
+    ]
+    share = median_ratio(preprocessing, whole)
     results.append(Result("preprocessing_share", share, "ratio"))
+    results.append(Result("call_ms", 1000 * statistics.median(nothing), "ms"))
     for name in (DEEPCTR, *_OTHERS):
         rows = _NUM_ROWS if name == DEEPCTR else LARGEST
         rate = rows / statistics.median(medians(name))
@@ -229,8 +238,10 @@ def _calls(version: Path, data: Path) -> dict[str, Call]:
     serving_default = loaded.signatures["serving_default"]
     # What the module has within, called as it is called.
     transform = Transform(schema)
-    transformed = tf.function(lambda **raw: transform(raw)).get_concrete_function(
-        **feature_specs(schema)
+    specs = feature_specs(schema)
+    transformed, nothing = (
+        tf.function(function).get_concrete_function(**specs)
+        for function in (lambda **raw: transform(raw), lambda **raw: {"ids": 0})
     )
     raw, lines = _rows(schema, data)
 
@@ -251,9 +262,11 @@ def _calls(version: Path, data: Path) -> dict[str, Call]:
         _signature(size): _in_turn(scores(serving_default), batches(raw, size))
         for size in BATCH_SIZES
     }
-    calls[_TRANSFORM] = _in_turn(
-        lambda batch: transformed(**batch)["ids"].numpy(), raw_batches
-    )
+    for name, function in ((_TRANSFORM, transformed), (_NOTHING, nothing)):
+        calls[name] = _in_turn(
+            lambda batch, function=function: function(**batch)["ids"].numpy(),
+            raw_batches,
+        )
     calls[_MODEL] = _in_turn(lambda x: loaded.score_features(x).numpy(), features)
     for name, argument, values in (
         ("predict_lines", "lines", lines),

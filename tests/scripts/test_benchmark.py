@@ -149,6 +149,7 @@ def test_signatures_are_timed_beside_their_parts_and_deepctr():
             assert 0 < p50 <= p99
             assert values[f"{name}/rows_per_s"] == pytest.approx(1000 * size / p50)
     assert 0.05 < values["preprocessing_share"] < 1
+    assert 0 < values["call_ms"] < values["signature/512/2/p99_ms"]
     for name in ("deepctr_predict", "model_call", "predict_lines", "predict_examples"):
         assert values[f"{name}_rows_per_s"] > 0
 
