@@ -201,10 +201,10 @@ def check_complete(schema: Schema) -> None:
 def transposed(ids: tf.Tensor) -> tf.Tensor:
     """A matrix of int32 with rows for columns.
 
-    Of int32 itself TensorFlow says on standard error, on some processors, that oneDNN
-    has no such operation.
+    Of `tf.transpose` TensorFlow says on standard error, on some processors, that oneDNN
+    has no such operation for whole numbers.
     """
-    return tf.bitcast(tf.transpose(tf.bitcast(ids, tf.uint32)), tf.int32)
+    return tf.einsum("cb->bc", ids)
 
 
 def transformed(column: Numeric, value: tf.Tensor) -> tf.Tensor:
