@@ -40,8 +40,9 @@ by turn, so that ratios hold though the machine has other work. With --json, sta
 output holds one JSON object and nothing else.
 """
 
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,6 +113,18 @@ _TUNING_SEEDS = flags.DEFINE_integer(
 )
 
 
+@contextlib.contextmanager
+def _folder_and_progress(
+    num_calls: int,
+) -> Iterator[tuple[Path, command_line.ProgressLine]]:
+    """An empty folder, and a line that counts calls."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        command_line.ProgressLine("benchmark", num_calls, "calls") as progress,
+    ):
+        yield Path(folder), progress
+
+
 def _activations() -> tuple[Sequence["Result"], str]:
     from benchmarks import activations
 
@@ -141,13 +154,8 @@ def _training() -> tuple[Sequence["Result"], str]:
     from benchmarks import training
 
     sizes = training.Sizes(num_batches=_BATCHES.value, rounds=_ROUNDS.value)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        command_line.ProgressLine(
-            "benchmark", training.num_calls(sizes), "calls"
-        ) as progress,
-    ):
-        results = training.measure(sizes, Path(folder), progress)
+    with _folder_and_progress(training.num_calls(sizes)) as (folder, progress):
+        results = training.measure(sizes, folder, progress)
     return results, training.table(results)
 
 
@@ -183,39 +191,28 @@ def _precision() -> tuple[Sequence["Result"], str]:
 def _replicas() -> tuple[Sequence["Result"], str]:
     from benchmarks import replicas
 
-    total = replicas.num_calls(_ROUNDS.value)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        command_line.ProgressLine("benchmark", total, "calls") as progress,
-    ):
-        results = replicas.measure(
-            Path(folder), _REPLICAS.value, _ROUNDS.value, progress
-        )
+    with _folder_and_progress(replicas.num_calls(_ROUNDS.value)) as (folder, progress):
+        results = replicas.measure(folder, _REPLICAS.value, _ROUNDS.value, progress)
     return results, replicas.table(results)
 
 
 def _determinism() -> tuple[Sequence["Result"], str]:
     from benchmarks import determinism
 
-    total = determinism.num_calls(_ROUNDS.value)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        command_line.ProgressLine("benchmark", total, "calls") as progress,
+    with _folder_and_progress(determinism.num_calls(_ROUNDS.value)) as (
+        folder,
+        progress,
     ):
-        results = determinism.measure(Path(folder), _ROUNDS.value, progress)
+        results = determinism.measure(folder, _ROUNDS.value, progress)
     return results, determinism.table(results)
 
 
 def _serving() -> tuple[Sequence["Result"], str]:
     from benchmarks import serving
 
-    total = serving.num_calls(_ROUNDS.value)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        command_line.ProgressLine("benchmark", total, "calls") as progress,
-    ):
+    with _folder_and_progress(serving.num_calls(_ROUNDS.value)) as (folder, progress):
         results = serving.measure(
-            Path(folder), _PRESET.value, _SERVING_ROWS.value, _ROUNDS.value, progress
+            folder, _PRESET.value, _SERVING_ROWS.value, _ROUNDS.value, progress
         )
     return results, serving.table(results)
 

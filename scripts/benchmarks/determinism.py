@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks.report import Result, aligned
+from benchmarks.report import Result, aligned, figure_rows
 from benchmarks.timing import interleaved_seconds, median_ratio
 
 WAYS = ("any_order", "deterministic")
@@ -77,16 +77,7 @@ def num_calls(rounds: int) -> int:
 
 def table(results: Sequence[Result]) -> str:
     """A line a figure."""
-    rows = [["batch/operations", "", "unit"]]
-    rows += [
-        [
-            result.name,
-            f"{result.value:.2f}" if result.unit == "ratio" else f"{result.value:,.0f}",
-            result.unit,
-        ]
-        for result in results
-    ]
-    return aligned(rows)
+    return aligned([["batch/operations", "", "unit"], *figure_rows(results)])
 
 
 def _train_when_told(file: Path, deterministic: bool, pipe: Connection) -> None:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.report import Result, aligned
+from benchmarks.report import Result, aligned, figure_rows
 from benchmarks.timing import interleaved_seconds, median_ratio
 from smelu_tf.models import PRESETS, Replicas, with_seed
 from smelu_tf.pipelines import CRITEO, InMemoryRows, generate, open_rows
@@ -68,13 +68,4 @@ def num_calls(rounds: int) -> int:
 
 def table(results: Sequence[Result]) -> str:
     """A line a figure."""
-    rows = [["models side by side", "", "unit"]]
-    rows += [
-        [
-            result.name,
-            f"{result.value:.2f}" if result.unit == "ratio" else f"{result.value:,.0f}",
-            result.unit,
-        ]
-        for result in results
-    ]
-    return aligned(rows)
+    return aligned([["models side by side", "", "unit"], *figure_rows(results)])

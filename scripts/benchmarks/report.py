@@ -49,6 +49,18 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def figure_rows(results: Sequence[Result]) -> list[list[str]]:
+    """A row of cells a figure: name, value, unit."""
+    return [
+        [
+            result.name,
+            f"{result.value:.2f}" if result.unit == "ratio" else f"{result.value:,.0f}",
+            result.unit,
+        ]
+        for result in results
+    ]
+
+
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
