@@ -27,6 +27,7 @@ import tensorflow as tf
 from smelu_tf.pipelines import Schema
 from smelu_tf.pipelines.files import reading
 
+from .serving import batch_specs
 from .wide_deep import WideDeep
 
 Features = Mapping[str, tf.Tensor]
@@ -84,7 +85,7 @@ def plain_function(model: WideDeep | str | os.PathLike[str]) -> Any:
 
     else:
         schema, logit = _load(Path(model))
-    specs = _feature_specs(schema)
+    specs = batch_specs(schema)
     frozen = convert_variables_to_constants_v2(_traced(logit, specs))
     # The graph's inputs are in the order of the keys, as `tf.nest` sorts a dict's.
     names = [tensor.op.name for tensor in frozen.inputs]
@@ -143,20 +144,6 @@ def _load(path: Path) -> tuple[Schema, Any]:
         return owner.score_features(features)
 
     return Schema.load(schema_path), logit
-
-
-def _feature_specs(schema: Schema) -> dict[str, tf.TensorSpec]:
-    """What `Batch.features` are, by name."""
-    return {
-        "numeric": tf.TensorSpec(
-            [None, 2 * len(schema.numeric)], tf.float32, "numeric"
-        ),
-        "ids": tf.TensorSpec([None, len(schema.id_columns)], tf.int32, "ids"),
-        **{
-            column.name: tf.TensorSpec([None, column.max_values], tf.int32, column.name)
-            for column in schema.multivalued
-        },
-    }
 
 
 def _written_anew(

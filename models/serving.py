@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from smelu_tf.pipelines import parse_unlabelled
+from smelu_tf.pipelines import Schema, parse_unlabelled
 from smelu_tf.pipelines.examples import example_kinds, parse_examples
 from smelu_tf.pipelines.raw_rows import feature_specs
 from smelu_tf.pipelines.text import without_missing_text
@@ -89,15 +89,7 @@ class ServingModule(tf.Module):
             return transform(parse_unlabelled(lines, schema))
 
         columns = feature_specs(schema)
-        features = {
-            "numeric": tf.TensorSpec([None, 2 * len(schema.numeric)], tf.float32),
-            "ids": tf.TensorSpec([None, len(schema.id_columns)], tf.int32),
-            **{
-                column.name: tf.TensorSpec([None, column.max_values], tf.int32)
-                for column in schema.multivalued
-            },
-        }
-        self.score_features = _traced(logit_of, features)
+        self.score_features = _traced(logit_of, batch_specs(schema))
         self.transform_lines = _traced(transform_lines, _strings("lines"))
         self.signature_functions = {
             "serving_default": _traced(serving_default, columns),
@@ -107,6 +99,20 @@ class ServingModule(tf.Module):
             "regress": _traced(regress, _strings(_INPUTS)),
             "classify": _traced(classify, _strings(_INPUTS)),
         }
+
+
+def batch_specs(schema: Schema) -> dict[str, tf.TensorSpec]:
+    """What `Batch.features` are, by name."""
+    return {
+        "numeric": tf.TensorSpec(
+            [None, 2 * len(schema.numeric)], tf.float32, "numeric"
+        ),
+        "ids": tf.TensorSpec([None, len(schema.id_columns)], tf.int32, "ids"),
+        **{
+            column.name: tf.TensorSpec([None, column.max_values], tf.int32, column.name)
+            for column in schema.multivalued
+        },
+    }
 
 
 def _traced(function: Callable[..., Any], spec: Any) -> Any:
