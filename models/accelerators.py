@@ -156,7 +156,7 @@ ACCELERATORS: dict[str, Accelerator] = {
                 "glennklockwood.com/garden/processors/h100, from NVIDIA's white paper; "
                 "NVLink also github.com/mlcommons/training_results_v4.1, "
                 "NVIDIA/systems/eos_ngc24.04_merlin_hugectr.json",
-                "memory: ibid., 80 GB (81559 MiB)",
+                "memory: the same file (81559 MiB; 80 GB is taken)",
                 "network of the host: assumed, that of the TPUs' hosts",
                 _PRICES.format(file="lambda/vms.csv", row="gpu_8x_h100_sxm5 ÷ 8"),
             ),

@@ -230,14 +230,12 @@ class Prediction:
         return fast, slow
 
     @property
-    def input_keeps_up(self) -> bool:
-        """Whether the input is not slower than the chips at their fastest."""
-        return self.input_seconds <= self.device_seconds[0]
-
-    @property
-    def wanted_examples_per_second(self) -> float:
-        """What the chips at their fastest take in."""
-        return self.batch_size / self.device_seconds[0]
+    def input_keeps_up(self) -> str:
+        """`yes`, `no`, or `perhaps`: if the chips overlap nothing, but not else."""
+        fast, slow = self.device_seconds
+        if self.input_seconds <= fast:
+            return "yes"
+        return "perhaps" if self.input_seconds <= slow else "no"
 
     def to_dict(self) -> dict[str, Any]:
         """All figures as plain values."""
@@ -249,7 +247,6 @@ class Prediction:
             "hours",
             "cost",
             "input_keeps_up",
-            "wanted_examples_per_second",
         )
         return dataclasses.asdict(self) | {
             name: getattr(self, name) for name in derived
@@ -279,8 +276,8 @@ def predict(
 
     Raises:
         MemoryShortageError: tables and program take more memory than a chip has.
-        ValueError: an impossible assumption, or a program for another part of the
-            batch.
+        ValueError: an impossible assumption, or a program for other chips or another
+            part of the batch.
 
     Example:
         >>> workload = Workload.of(PRESETS["criteo_1tb"](), CRITEO_1TB)
@@ -293,10 +290,10 @@ def predict(
     examples = math.ceil(workload.batch_size / num_chips)
     if program is None:
         program = DenseProgram.counted(workload, examples)
-    elif program.num_examples != examples:
+    elif not program.fits(chips, workload.batch_size):
         raise ValueError(
-            f"{program.origin}: expected a program of {examples} examples a chip for "
-            f"{chips.name}, received one of {program.num_examples}."
+            f"program: expected one for {accelerator.name} and {examples} examples a "
+            f"chip, received {program.origin}, of {program.num_examples} examples."
         )
     traffic = table_traffic(workload, num_chips, assumptions)
     taken = program.peak_bytes + traffic.held_bytes

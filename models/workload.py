@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from smelu_tf.pipelines import Schema
 from smelu_tf.pipelines.block_format import layout_of, row_dtype
+from smelu_tf.pipelines.dataclass_json import load_json
 
+from .accelerators import Slice
 from .config import TrainConfig
 from .deep import embedding_dims
 
@@ -169,6 +177,7 @@ class DenseProgram:
         peak_bytes: memory taken, weights and slots included.
         all_reduce_bytes: bytes of the gradients that chips add up.
         origin: where the figures are from.
+        accelerator: what it is compiled for; empty: counted, for any.
     """
 
     num_examples: int
@@ -177,6 +186,12 @@ class DenseProgram:
     peak_bytes: float
     all_reduce_bytes: float
     origin: str
+    accelerator: str = ""
+
+    def fits(self, chips: Slice, batch_size: int) -> bool:
+        """Whether it is a program of such chips for their parts of such a batch."""
+        is_kind = self.accelerator in ("", chips.accelerator.name)
+        return is_kind and self.num_examples == math.ceil(batch_size / chips.num_chips)
 
     @classmethod
     def counted(cls, workload: Workload, num_examples: int) -> DenseProgram:
@@ -205,3 +220,39 @@ class DenseProgram:
             all_reduce_bytes=weights * NUMBER_BYTES,
             origin="counted",
         )
+
+
+def load_programs(path: str | os.PathLike[str]) -> tuple[DenseProgram, ...]:
+    """The compiled programs in what `scripts/tpu_preflight.py --json` prints.
+
+    It is an object with the fields of a `CompiledProgram` and the `batch_size` of all
+    its chips together, or one with several of these in a list, `programs`.
+
+    Raises:
+        ValueError: no such file, or another content.
+    """
+    return load_json(path, functools.partial(_programs, name=Path(path).name))
+
+
+def _programs(values: Mapping[str, Any], name: str) -> tuple[DenseProgram, ...]:
+    found = []
+    for each in values.get("programs", [values]):
+        try:
+            num_chips = int(each["num_chips"])
+            program = DenseProgram(
+                num_examples=math.ceil(each["batch_size"] / num_chips),
+                flops=float(each["flops"]),
+                bytes_accessed=float(each["bytes_accessed"]),
+                peak_bytes=float(each["peak_bytes"]),
+                all_reduce_bytes=float(each["all_reduces"]["num_bytes"]),
+                origin=f"{name}, compiled for {each['topology']}",
+                accelerator=str(each["topology"]).partition(":")[0],
+            )
+        except (AttributeError, KeyError, TypeError, ZeroDivisionError) as error:
+            raise ValueError(
+                "expected a program's topology, num_chips, batch_size, flops, "
+                "bytes_accessed, peak_bytes and all_reduces.num_bytes, received "
+                f"{error!r}."
+            ) from None
+        found.append(program)
+    return tuple(found)
