@@ -292,8 +292,8 @@ def predict(
         program = DenseProgram.counted(workload, examples)
     elif not program.fits(chips, workload.batch_size):
         raise ValueError(
-            f"program: expected one for {accelerator.name} and {examples} examples a "
-            f"chip, received {program.origin}, of {program.num_examples} examples."
+            f"program: expected one for {chips.name} and {examples} examples a chip, "
+            f"received {program.origin}, of {program.num_examples} examples."
         )
     traffic = table_traffic(workload, num_chips, assumptions)
     taken = program.peak_bytes + traffic.held_bytes

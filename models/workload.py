@@ -178,6 +178,7 @@ class DenseProgram:
         all_reduce_bytes: bytes of the gradients that chips add up.
         origin: where the figures are from.
         accelerator: what it is compiled for; empty: counted, for any.
+        num_chips: how many it is compiled for: one exchanges nothing; 0: counted.
     """
 
     num_examples: int
@@ -187,11 +188,14 @@ class DenseProgram:
     all_reduce_bytes: float
     origin: str
     accelerator: str = ""
+    num_chips: int = 0
 
     def fits(self, chips: Slice, batch_size: int) -> bool:
         """Whether it is a program of such chips for their parts of such a batch."""
         is_kind = self.accelerator in ("", chips.accelerator.name)
-        return is_kind and self.num_examples == math.ceil(batch_size / chips.num_chips)
+        exchanges = not self.num_chips or (self.num_chips > 1) == (chips.num_chips > 1)
+        examples = math.ceil(batch_size / chips.num_chips)
+        return is_kind and exchanges and self.num_examples == examples
 
     @classmethod
     def counted(cls, workload: Workload, num_examples: int) -> DenseProgram:
@@ -222,37 +226,31 @@ class DenseProgram:
         )
 
 
-def load_programs(path: str | os.PathLike[str]) -> tuple[DenseProgram, ...]:
-    """The compiled programs in what `scripts/tpu_preflight.py --json` prints.
-
-    It is an object with the fields of a `CompiledProgram` and the `batch_size` of all
-    its chips together, or one with several of these in a list, `programs`.
+def load_program(path: str | os.PathLike[str]) -> DenseProgram:
+    """The compiled program that `scripts/tpu_preflight.py --json` prints.
 
     Raises:
-        ValueError: no such file, or another content.
+        ValueError: another content.
     """
-    return load_json(path, functools.partial(_programs, name=Path(path).name))
+    return load_json(path, functools.partial(_program, name=Path(path).name))
 
 
-def _programs(values: Mapping[str, Any], name: str) -> tuple[DenseProgram, ...]:
-    found = []
-    for each in values.get("programs", [values]):
-        try:
-            num_chips = int(each["num_chips"])
-            program = DenseProgram(
-                num_examples=math.ceil(each["batch_size"] / num_chips),
-                flops=float(each["flops"]),
-                bytes_accessed=float(each["bytes_accessed"]),
-                peak_bytes=float(each["peak_bytes"]),
-                all_reduce_bytes=float(each["all_reduces"]["num_bytes"]),
-                origin=f"{name}, compiled for {each['topology']}",
-                accelerator=str(each["topology"]).partition(":")[0],
-            )
-        except (AttributeError, KeyError, TypeError, ZeroDivisionError) as error:
-            raise ValueError(
-                "expected a program's topology, num_chips, batch_size, flops, "
-                "bytes_accessed, peak_bytes and all_reduces.num_bytes, received "
-                f"{error!r}."
-            ) from None
-        found.append(program)
-    return tuple(found)
+def _program(values: Mapping[str, Any], name: str) -> DenseProgram:
+    try:
+        return DenseProgram(
+            num_examples=int(values["batch_size"]),
+            flops=float(values["flops"]),
+            bytes_accessed=float(values["bytes_accessed"]),
+            peak_bytes=float(values["peak_bytes"]),
+            all_reduce_bytes=float(values["all_reduce_bytes"]),
+            origin=f"{name}, compiled for {values['num_chips']} chips of "
+            f"{values['topology']}",
+            accelerator=str(values["topology"]).partition(":")[0],
+            num_chips=int(values["num_chips"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            "expected a program's topology, num_chips, batch_size, flops, "
+            "bytes_accessed, peak_bytes and all_reduce_bytes, received "
+            f"{type(error).__name__} {error}."
+        ) from None

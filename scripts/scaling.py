@@ -40,12 +40,12 @@ _CHIPS = flags.DEFINE_list(
 _NUM_EXAMPLES = flags.DEFINE_integer(
     "num_examples", 4_373_472_329, "Examples of a pass.", lower_bound=1
 )
-_PREFLIGHT = flags.DEFINE_string(
+_PREFLIGHT = flags.DEFINE_list(
     "preflight",
-    "",
-    "What `scripts/tpu_preflight.py --json` has printed: the compiled dense program on "
-    "one chip, in place of one that is counted, for chips of its kind that get as many "
-    "examples of a batch.",
+    [],
+    "Files of what `scripts/tpu_preflight.py --json` has printed: the compiled dense "
+    "program on one chip, in place of one that is counted, for chips of its kind that "
+    "get as many examples of a batch.",
 )
 _PRICE = flags.DEFINE_float(
     "price_per_chip_hour",
@@ -97,7 +97,7 @@ _JSON = flags.DEFINE_bool("json", False, "Print the figures as JSON.")
 def main() -> None:
     from smelu_tf.models.accelerators import parse_slice
     from smelu_tf.models.scaling import Assumptions, MemoryShortageError, predict
-    from smelu_tf.models.workload import Workload, load_programs
+    from smelu_tf.models.workload import Workload, load_program
     from smelu_tf.pipelines.presets import named_schema
 
     config = _config()
@@ -117,7 +117,7 @@ def main() -> None:
         config, named_schema(config.data.schema), _NUM_EXAMPLES.value
     )
     slices = [parse_slice(text) for text in _CHIPS.value]
-    programs = load_programs(_PREFLIGHT.value) if _PREFLIGHT.value else ()
+    programs = [load_program(path) for path in _PREFLIGHT.value]
     own = {
         chips.name: program
         for chips in slices

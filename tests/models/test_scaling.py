@@ -169,7 +169,7 @@ def test_an_efficiency_of_a_half_doubles_its_part_alone(part):
 
 
 def test_a_compiled_program_takes_the_counted_one_s_place():
-    program = DenseProgram(10, 1e6, 3e5, 4e5, 1e4, "a file", "v5e")
+    program = DenseProgram(10, 1e6, 3e5, 4e5, 1e4, "a file", "v5e", 4)
     counted = predict(WORKLOAD, chips((2, 2)), IDEAL)
     compiled = predict(WORKLOAD, chips((2, 2)), IDEAL, program, price_per_hour=0.5)
     assert compiled.dense_origin == "a file"
@@ -184,9 +184,7 @@ def test_a_compiled_program_takes_the_counted_one_s_place():
     assert compiled.price_per_hour == 2.0
     for other in ({"num_examples": 11}, {"accelerator": "v4"}):
         wrong = dataclasses.replace(program, **other)
-        with pytest.raises(
-            ValueError, match="expected one for v5e and 10 examples a ch"
-        ):
+        with pytest.raises(ValueError, match="expected one for v5e:2x2 and 10 exam"):
             predict(WORKLOAD, chips((2, 2)), IDEAL, wrong)
 
 

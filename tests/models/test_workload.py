@@ -6,7 +6,8 @@ import json
 import pytest
 
 from smelu_tf.models import PRESETS, TrainConfig, WideDeep
-from smelu_tf.models.workload import DenseProgram, Table, Workload, load_programs
+from smelu_tf.models.accelerators import parse_slice
+from smelu_tf.models.workload import DenseProgram, Table, Workload, load_program
 from smelu_tf.pipelines import Categorical, MultiValued, Numeric, Schema
 from smelu_tf.pipelines.presets import CRITEO, CRITEO_1TB
 
@@ -143,45 +144,49 @@ def test_a_dense_program_is_counted_by_hand():
 COMPILED = {
     "topology": "v5e:2x2",
     "num_chips": 4,
-    "batch_size": 80,
-    "flops": 1e9,
+    "batch_size": 20,
+    "flops": 1000000000,
     "bytes_accessed": 2e9,
     "peak_bytes": 3e9,
-    "all_reduces": {"count": 2, "num_bytes": 500},
+    "all_reduce_bytes": 500,
+    "compile_seconds": 1.0,
 }
 
 
-@pytest.mark.parametrize("content", [COMPILED, {"programs": [COMPILED]}])
-def test_a_compiled_program_is_read(tmp_path, content):
+def test_a_compiled_program_is_read_and_fits_chips_of_its_kind(tmp_path):
     path = tmp_path / "preflight.json"
-    path.write_text(json.dumps(content))
-    assert load_programs(path) == (
-        DenseProgram(
-            num_examples=20,
-            flops=1e9,
-            bytes_accessed=2e9,
-            peak_bytes=3e9,
-            all_reduce_bytes=500,
-            origin="preflight.json, compiled for v5e:2x2",
-            accelerator="v5e",
-        ),
+    path.write_text(json.dumps(COMPILED))
+    program = load_program(path)
+    assert program == DenseProgram(
+        num_examples=20,
+        flops=1e9,
+        bytes_accessed=2e9,
+        peak_bytes=3e9,
+        all_reduce_bytes=500,
+        origin="preflight.json, compiled for 4 chips of v5e:2x2",
+        accelerator="v5e",
+        num_chips=4,
     )
+    assert program.fits(parse_slice("v5e:4x4"), 16 * 20)
+    assert not program.fits(parse_slice("v5e:4x4"), 16 * 20 + 1)
+    assert not program.fits(parse_slice("v6e:4x4"), 16 * 20)
+    # A program of one chip adds no gradients up.
+    assert not program.fits(parse_slice("v5e:1x1"), 20)
+    assert DenseProgram.counted(WORKLOAD, 20).fits(parse_slice("h100:2"), 39)
 
 
 @pytest.mark.parametrize(
     ("change", "received"),
     [
         ({"flops": None}, "TypeError"),
-        ({"num_chips": 0}, "ZeroDivisionError"),
-        ({"all_reduces": {}}, "KeyError.'num_bytes'"),
+        ({"batch_size": "many"}, "ValueError"),
+        ({"topology": ...}, "KeyError 'topology'"),
     ],
 )
 def test_what_is_no_program_is_an_error_that_names_the_file(tmp_path, change, received):
     path = tmp_path / "preflight.json"
-    path.write_text(json.dumps(COMPILED | change))
-    with pytest.raises(
-        ValueError, match=rf"preflight\.json: expected a program's .*{received}"
-    ):
-        load_programs(path)
-    with pytest.raises((ValueError, OSError), match="none.json"):
-        load_programs(tmp_path / "none.json")
+    values = {k: v for k, v in (COMPILED | change).items() if v is not ...}
+    path.write_text(json.dumps(values))
+    message = rf"preflight\.json: expected a program's .*{received}"
+    with pytest.raises(ValueError, match=message):
+        load_program(path)

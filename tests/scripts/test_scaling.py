@@ -10,11 +10,11 @@ from script_runs import run
 COMPILED = {
     "topology": "v5e:2x2",
     "num_chips": 4,
-    "batch_size": 16384,
+    "batch_size": 4096,
     "flops": 197e9,
     "bytes_accessed": 1e9,
     "peak_bytes": 2e9,
-    "all_reduces": {"count": 1, "num_bytes": 9e7},
+    "all_reduce_bytes": 9e7,
 }
 
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
@@ -46,7 +46,7 @@ def test_json_holds_predictions_and_all_that_they_follow_from(tmp_path):
     figures = json.loads(out)
     first, second = figures["predictions"]
     assert (first["name"], second["name"]) == ("v5e:4x4", "h100:8")
-    assert first["dense_origin"] == "preflight.json, compiled for v5e:2x2"
+    assert first["dense_origin"] == "preflight.json, compiled for 4 chips of v5e:2x2"
     assert first["compute_seconds"] == pytest.approx(0.001)
     assert second["dense_origin"] == "counted"
     assert (first["num_steps"], first["price_per_hour"]) == (10, 32)
@@ -70,7 +70,8 @@ def test_bad_arguments_are_one_line(tmp_path):
         (
             ("--chips=v5e:2x4", f"--preflight={preflight}"),
             "--preflight: expected a program for one of v5e:2x4 and its part of 65536 "
-            "examples, received preflight.json, compiled for v5e:2x2, of 4096.",
+            "examples, received preflight.json, compiled for 4 chips of v5e:2x2, of "
+            "4096.",
         ),
     ):
         code, out, err = run("scaling.py", *arguments)
