@@ -87,9 +87,13 @@ def test_what_it_cannot_is_refused(wrong, message):
         check_tpu(config(**wrong), SCHEMA, 8, CHIPS["v5p"])
 
 
-def test_a_comparison_is_refused():
-    with pytest.raises(ValueError, match="compare_to: expected none on a TPU"):
-        check_tpu(config(), SCHEMA, 8, compares=True)
+def test_other_models_are_refused():
+    with pytest.raises(ValueError, match="compare_to: expected none on a TPU.*d v1;"):
+        check_tpu(config(), SCHEMA, 8, compare_to="v1")
+    message = "warm_start: expected none where a TPU looks up site .* received last;"
+    with pytest.raises(ValueError, match=message):
+        check_tpu(config(), SCHEMA, 8, warm_start="last")
+    check_tpu(config(model=changed(tables="stacked")), SCHEMA, 8, warm_start="last")
 
 
 def test_stacked_tables_take_what_the_embedding_hardware_does_not():
