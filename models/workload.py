@@ -17,7 +17,7 @@ from smelu_tf.pipelines.dataclass_json import load_json
 
 from .accelerators import Slice
 from .config import TrainConfig
-from .deep import embedding_dims
+from .tables import embedding_dims
 
 NUMBER_BYTES = 4
 """Of a float32 or an int32."""
