@@ -178,6 +178,13 @@ def is_tpu() -> bool:
     return isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
 
 
+def has_embedding_hardware() -> bool:
+    """Whether the TPU of the strategy in force has hardware for embedding tables."""
+    feature = tf.distribute.get_strategy().extended.tpu_hardware_feature
+    unsupported = tf.tpu.experimental.HardwareFeature.EmbeddingFeature.UNSUPPORTED
+    return feature.embedding_feature != unsupported
+
+
 def has_accelerator() -> bool:
     """Whether there is a GPU or a TPU."""
     return any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))

@@ -19,6 +19,7 @@ def check_tpu(
     num_replicas: int,
     chip: TPUChip | None = None,
     *,
+    has_embedding_hardware: bool = True,
     compare_to: str = "",
     warm_start: str = "",
 ) -> None:
@@ -32,6 +33,7 @@ def check_tpu(
         schema: a complete schema.
         num_replicas: of the TPU's strategy.
         chip: what its chips are, if it is known.
+        has_embedding_hardware: whether they can divide tables among them.
         compare_to: a model whose predictions are to be compared with.
         warm_start: a model whose weights are to be begun with.
     """
@@ -41,6 +43,11 @@ def check_tpu(
         raise ValueError(
             f"data.batch_size: expected a multiple of {num_replicas}, the TPU's "
             f"replicas, received {size}."
+        )
+    if tables and not has_embedding_hardware:
+        raise ValueError(
+            "model.tables: expected stacked on a TPU without embedding hardware, where "
+            "each chip would have all tables in any case, received tpu."
         )
     cores = chip.num_sparse_cores if chip is not None else 0
     if tables and cores and size // num_replicas % cores:

@@ -53,6 +53,7 @@ from .run_record import record_run
 from .steps import MAX_LOSS, Learner, TrainSteps
 from .strategies import (
     has_accelerator,
+    has_embedding_hardware,
     is_chief,
     is_tpu,
     make_strategy,
@@ -182,6 +183,7 @@ def train(
                 schema,
                 tf_strategy.num_replicas_in_sync,
                 attached_chip(),
+                has_embedding_hardware=has_embedding_hardware(),
                 compare_to=str(compare_to or ""),
                 warm_start=str(warm_start or ""),
             )

@@ -87,6 +87,14 @@ def test_what_it_cannot_is_refused(wrong, message):
         check_tpu(config(**wrong), SCHEMA, 8, CHIPS["v5p"])
 
 
+def test_tables_are_not_divided_where_nothing_divides_them():
+    message = "model.tables: expected stacked on a TPU without embedding hardware"
+    with pytest.raises(ValueError, match=message):
+        check_tpu(config(), SCHEMA, 8, has_embedding_hardware=False)
+    stacked = config(model=changed(tables="stacked"))
+    check_tpu(stacked, SCHEMA, 8, has_embedding_hardware=False)
+
+
 def test_other_models_are_refused():
     with pytest.raises(ValueError, match="compare_to: expected none on a TPU.*d v1;"):
         check_tpu(config(), SCHEMA, 8, compare_to="v1")
