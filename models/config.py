@@ -267,8 +267,9 @@ class TrainOptions:
         steps_per_execution: batches that one compiled call trains on.
         keep_checkpoints: how many checkpoints are kept, besides the best one.
         compute_dtype: of the deep part's arithmetic: `float32`, `bfloat16` (faster
-            where the processor has it), or `auto`: bfloat16 where it is faster.
-            Weights, logits, loss and figures are float32 or wider in any case.
+            where the processor has it), `float16` (for GPUs without bfloat16, with a
+            loss scale), or `auto`: bfloat16 where it is faster. Weights, logits, loss
+            and figures are float32 or wider in any case.
         deterministic: whether equal runs end with equal bits.
     """
 
@@ -328,7 +329,8 @@ class TrainConfig:
         _check_choice(optimizer, "optimizer", "name", ("adam", "adagrad"))
         schedules = ("constant", "linear", "cosine")
         _check_choice(optimizer, "optimizer", "schedule", schedules)
-        _check_choice(train, "train", "compute_dtype", ("float32", "bfloat16", "auto"))
+        dtypes = ("float32", "bfloat16", "float16", "auto")
+        _check_choice(train, "train", "compute_dtype", dtypes)
         metrics = ("log_loss", "normalized_entropy", "auc", "pr_auc")
         _check_choice(self.eval, "eval", "best_metric", metrics)
         good = 0 < data.negative_rate <= 1

@@ -410,8 +410,10 @@ def _are_distinct(indices: tf.Tensor) -> bool:
 def _rows_of(table: tf.Variable, indices: tf.Tensor) -> tf.Tensor:
     """The rows of a table: what the forward pass has read of it, where it has."""
     if not tf.executing_eagerly():
-        handle = tf.compat.v1.get_default_graph().capture(table.handle)
-        for reader in _origin(indices).consumers():
+        indices = _origin(indices)
+        # The update may be in a branch; the rows were read outside of it.
+        handle = indices.graph.capture(table.handle)
+        for reader in indices.consumers():
             if reader.type == "ResourceGather" and reader.inputs[0] is handle:
                 return reader.outputs[0]
     return tf.gather(table, indices)

@@ -24,6 +24,7 @@ from smelu_tf.pipelines import (
     sample_negatives,
 )
 
+from . import loss_scale
 from .asynchronous import AsynchronousSteps
 from .checkpoints import (
     FOLDERS,
@@ -156,6 +157,7 @@ def train(
     model_dir = Path(model_dir)
     # A cluster has to be known before anything is computed.
     tf_strategy = make_strategy(strategy)
+    loss_scale.check_strategy(config.train.compute_dtype, tf_strategy)
     if config.train.deterministic:
         tf.keras.utils.set_random_seed(config.train.seed)
         tf.config.experimental.enable_op_determinism()
@@ -225,6 +227,7 @@ def _learner(
     served: Logit | None,
 ) -> Learner:
     """A model with what trains it, made under the strategy."""
+    # In float16 Keras wraps the optimizer in one that scales the loss.
     # Without figures of its own: reading them would take all workers of a cluster.
     model.compile(WideDeepOptimizer.of(config.optimizer), weighted_metrics=[])
     # Slots too are made under the strategy, and are there to be restored.
@@ -257,6 +260,7 @@ class _Run:
     ) -> None:
         self._config = config
         self._model = model = learner.model
+        self._optimizer = loss_scale.unwrapped(learner.optimizer)
         self._scorer = Scorer.of(model)
         self._served = served and tf.function(served, reduce_retracing=True)
         self._model_dir = model_dir
@@ -332,7 +336,7 @@ class _Run:
                 )
             if not was_finished:
                 self._train(request)
-        self._model.optimizer.assign_averages(self._model.trainable_variables)
+        self._optimizer.assign_averages(self._model.trainable_variables)
         self._model.compile(self._model.optimizer)
         figures = self._metrics.counts().figures()
         differences = self._differences()
@@ -402,7 +406,7 @@ class _Run:
         model = self._model
         if not is_chief():
             return contextlib.nullcontext()
-        return model.optimizer.averages_in(model.trainable_variables)
+        return self._optimizer.averages_in(model.trainable_variables)
 
     def _iterator(self, first: int) -> Iterator[Any]:
         """The batches from a number on, as the steps take them."""
@@ -460,9 +464,11 @@ class _Run:
             "rate, a warm-up or clipping may help)."
         )
         newest = self._manager.latest_checkpoint or "none"
+        wrong = loss_scale.exhausted_text(self._model.optimizer) or (
+            f"expected a finite log loss below {MAX_LOSS:g}, received {loss:g}"
+        )
         raise ArithmeticError(
-            f"{where}: expected a finite log loss below {MAX_LOSS:g}, received "
-            f"{loss:g}; {reason} Checkpoint from before: {newest}."
+            f"{where}: {wrong}; {reason} Checkpoint from before: {newest}."
         )
 
     def _rows_read(self) -> int:
