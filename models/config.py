@@ -271,6 +271,11 @@ class TrainOptions:
             loss scale), or `auto`: bfloat16 where it is faster. Weights, logits, loss
             and figures are float32 or wider in any case.
         deterministic: whether equal runs end with equal bits.
+        tensor_float_32: whether GPUs of compute capability 8 and above may multiply
+            float32 matrices as TF32: faster, with about three decimal digits of each
+            input. TensorFlow's own default is that they may. Here they may not, so that
+            float32 is the same thing on a CPU, on any GPU, and where a model is served;
+            for speed there is `compute_dtype`.
     """
 
     seed: int = 0
@@ -279,6 +284,7 @@ class TrainOptions:
     keep_checkpoints: int = 2
     compute_dtype: str = "float32"
     deterministic: bool = False
+    tensor_float_32: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

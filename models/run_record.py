@@ -80,6 +80,7 @@ def record_run(
             "name": type(strategy).__name__.removeprefix("_"),
             "num_replicas": strategy.num_replicas_in_sync,
         },
+        "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
         "schema": {"name": schema.name, "fingerprint": schema.fingerprint()},
         "data": data_summary(data),
         "validation_data": data_summary(validation_data) if validation_data else None,

@@ -99,6 +99,7 @@ def train(
     max_bad_rows: int = 0,
     data_service: str = "",
     strategy: str = "one_device",
+    communication: str = "auto",
     jit_compile: bool | None = None,
     built: Callable[[WideDeep], None] | None = None,
     progress: Progress | None = None,
@@ -131,6 +132,7 @@ def train(
         strategy: where it runs; see `strategies.make_strategy`. `data.batch_size` is
             that of all replicas together. With parameter servers, this process is the
             chief, and the order of updates is not determined.
+        communication: how replicas add up their gradients; see there.
         jit_compile: whether XLA compiles the deep part's layers; by default on GPUs
             and TPUs, since on CPUs they get slower.
         built: called with the model before it learns anything.
@@ -156,11 +158,14 @@ def train(
         )
     model_dir = Path(model_dir)
     # A cluster has to be known before anything is computed.
-    tf_strategy = make_strategy(strategy)
+    tf_strategy = make_strategy(strategy, communication)
     loss_scale.check_strategy(config.train.compute_dtype, tf_strategy)
     if config.train.deterministic:
         tf.keras.utils.set_random_seed(config.train.seed)
         tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(
+        config.train.tensor_float_32
+    )
     rejects = model_dir / "rejects.txt" if is_chief() else None
     rows, held_out = _split(
         open_rows(files, max_bad_rows, rejects), validation_files, config

@@ -53,6 +53,15 @@ _STRATEGY = flags.DEFINE_enum(
     "order of updates is not determined; batches that a worker was lost with are "
     "learned again, in part twice.",
 )
+_COMMUNICATION = flags.DEFINE_enum(
+    "communication",
+    "auto",
+    ["auto", "nccl", "ring", "hierarchical_copy", "reduction_to_one_device"],
+    "How replicas add up their gradients. auto: as TensorFlow chooses, with NCCL on "
+    "GPUs; nccl: with NCCL, on GPUs alone; ring, for --strategy=multi_worker: over "
+    "gRPC; hierarchical_copy or reduction_to_one_device, for --strategy=mirrored: "
+    "without NCCL.",
+)
 _RESOLVER = flags.DEFINE_enum(
     "resolver",
     "tf_config",
@@ -115,6 +124,7 @@ def main() -> None:
             max_bad_rows=_MAX_BAD_ROWS.value,
             data_service=_DATA_SERVICE.value,
             strategy=_STRATEGY.value,
+            communication=_COMMUNICATION.value,
             jit_compile={"auto": None, "on": True, "off": False}[_JIT_COMPILE.value],
             built=lambda model: print(parameter_table(model), file=sys.stderr),
             progress=progress,

@@ -1,12 +1,21 @@
 """models/precision.py, and what of a model computes in which numbers."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 
 import smelu_tf
-from smelu_tf.models import WideDeep, WideDeepConfig, precision
+from smelu_tf.models import (
+    TrainConfig,
+    TrainOptions,
+    WideDeep,
+    WideDeepConfig,
+    precision,
+    train,
+)
 from smelu_tf.pipelines import Categorical, Numeric, Schema
 
 SCHEMA = Schema(
@@ -150,3 +159,23 @@ def test_keras_s_own_training_scales_the_loss_in_float16(tmp_path):
     loaded = tf_keras.models.load_model(tmp_path / "model.keras")
     for a, b in zip(loaded.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("is_allowed", [False, True])
+def test_a_training_says_whether_float32_may_be_tf32(criteo_dir, tmp_path, is_allowed):
+    lines = (criteo_dir / "day_0.tsv").read_text().splitlines(keepends=True)
+    (tmp_path / "rows.tsv").write_text("".join(lines[:300]))
+    config = TrainConfig(
+        model=WideDeepConfig(deep=False),
+        train=TrainOptions(tensor_float_32=is_allowed),
+    )
+    switch = tf.config.experimental
+    before = switch.tensor_float_32_execution_enabled()
+    switch.enable_tensor_float_32_execution(not is_allowed)
+    try:
+        train(config, tmp_path / "rows.tsv", tmp_path / "model")
+        assert switch.tensor_float_32_execution_enabled() is is_allowed
+    finally:
+        switch.enable_tensor_float_32_execution(before)
+    recorded = json.loads((tmp_path / "model" / "environment.json").read_text())
+    assert recorded["runs"][0]["tensor_float_32"] is is_allowed
