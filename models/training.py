@@ -47,6 +47,7 @@ from .history import Figures, History, Progress
 from .losses import Objective
 from .metrics import BinaryCounts, BinaryMetrics
 from .optimizers import WideDeepOptimizer
+from .placement import beside, tables_on
 from .precision import dtype_policy
 from .preemption import StopRequest, sigterm_as_request
 from .replicated_scoring import replicated_logit
@@ -59,7 +60,9 @@ from .strategies import (
     make_strategy,
     num_workers,
     outside_scope,
+    resolve_strategy,
 )
+from .table_devices import resolve_table_device
 from .tpu_checks import check_tpu
 from .tpu_chips import attached_chip
 from .warm_start import warm_start as start_warm
@@ -108,6 +111,7 @@ def train(
     strategy: str = "one_device",
     communication: str = "auto",
     tpu: str = "local",
+    table_device: str = "auto",
     jit_compile: bool | None = None,
     built: Callable[[WideDeep], None] | None = None,
     progress: Progress | None = None,
@@ -143,6 +147,9 @@ def train(
             that is not full is left out.
         communication: how replicas add up their gradients; see there.
         tpu: which TPU; see there.
+        table_device: where a GPU's training keeps its stacked tables: `gpu`, `host`, or
+            `auto`: by their size; see `table_devices.resolve_table_device`. What is
+            computed is the same.
         jit_compile: whether XLA compiles the deep part's layers; by default on GPUs,
             since on CPUs they get slower. On TPUs it compiles all.
         built: called with the model before it learns anything.
@@ -187,10 +194,14 @@ def train(
             num_replicas = tf_strategy.num_replicas_in_sync
             compares = bool(compare_to)
             check_tpu(config, schema, num_replicas, attached_chip(), compares=compares)
+        placed = resolve_table_device(
+            table_device, schema, config, resolve_strategy(strategy)
+        )
         is_new = is_chief() and open_model_dir(model_dir, config, schema)
         try:
             optimizer = WideDeepOptimizer.of(config.optimizer)
-            model = _model(config, schema, optimizer, jit_compile)
+            with tables_on(placed):
+                model = _model(config, schema, optimizer, jit_compile)
             if built is not None:
                 built(model)
             if warm_start and not has_checkpoint(model_dir):
@@ -213,6 +224,7 @@ def train(
                     strategy=tf_strategy,
                     first_step=int(state.position),
                     warm_start=str(warm_start or ""),
+                    table_device=placed,
                 )
             with sigterm_as_request() as request:
                 result = run(request, progress)
@@ -658,4 +670,5 @@ def _is_finite(variable: tf.Variable) -> bool:
     """Whether all values are numbers: their sum is none where one of them is none."""
     if not variable.dtype.is_floating:
         return True
-    return bool(tf.math.is_finite(tf.reduce_sum(variable)))
+    with beside(variable):
+        return bool(tf.math.is_finite(tf.reduce_sum(variable)))

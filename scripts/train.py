@@ -98,6 +98,15 @@ _difference = command_line.MaxPredictionDifference(
     "with all figures, those of the predictions before learning and those of the "
     "validation"
 )
+_TABLE_DEVICE = flags.DEFINE_enum(
+    "table_device",
+    "auto",
+    ["auto", "gpu", "host"],
+    "With a GPU: where the tables of ids' weights are kept, on it or in host memory, "
+    "which their looked-up rows then come from at every step; auto: in host memory if "
+    "they and what the optimizer keeps of them take more than half of the GPU's. "
+    "host takes one device. Without a GPU it changes nothing.",
+)
 _JIT_COMPILE = flags.DEFINE_enum(
     "jit_compile",
     "auto",
@@ -132,6 +141,7 @@ def main() -> None:
             strategy=_STRATEGY.value,
             communication=_COMMUNICATION.value,
             tpu=_TPU.value,
+            table_device=_TABLE_DEVICE.value,
             jit_compile={"auto": None, "on": True, "off": False}[_JIT_COMPILE.value],
             built=lambda model: print(parameter_table(model), file=sys.stderr),
             progress=progress,

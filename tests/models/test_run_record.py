@@ -45,6 +45,7 @@ def test_a_run_has_these_keys(tmp_path, rows):
         "git",
         "machine",
         "strategy",
+        "table_device",
         "tensor_float_32",
         "schema",
         "data",
