@@ -144,10 +144,14 @@ class Replicas:
             steps = self._steps(iterator)
             finished = steps.finished
             if not steps.last_loss < MAX_LOSS:
+                texts = (loss_scale.exhausted_text(x.optimizer) for x in self._learners)
+                wrong = next(
+                    filter(None, texts),
+                    f"expected a finite loss, received {steps.last_loss}",
+                )
                 raise ArithmeticError(
-                    f"expected a finite loss, received {steps.last_loss} within "
-                    f"{steps.num_steps} batches; the training diverged (a smaller "
-                    "learning rate may help)."
+                    f"{wrong} within {steps.num_steps} batches; the training diverged "
+                    "(a smaller learning rate may help)."
                 )
             if progress is not None:
                 progress(steps.num_steps)

@@ -306,6 +306,7 @@ for run in runs:
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_at_its_scale(files, tmp_path):
     whole, killed = lines_of(RESUMED, files, tmp_path)
     assert whole == killed
@@ -360,6 +361,7 @@ for a, b in zip(*ends, strict=True):
 """
 
 
+@pytest.mark.slow
 def test_one_replica_s_overflow_skips_the_step_of_all():
     one, two = lines_of(MIRRORED)
     scales = _ref_scales([n not in (0, 1, 5) for n in range(12)], 8.0, 3)
@@ -399,3 +401,15 @@ def test_replicas_of_a_study_have_a_scale_each():
     assert not replicas.can_restart(configs)
     with pytest.raises(ValueError, match="expected those of before"):
         replicas.restart(configs)
+
+
+def test_a_study_s_training_without_finite_gradients_ends_too():
+    config = dataclasses.replace(
+        CONFIG, model=dataclasses.replace(CONFIG.model, activation="swish")
+    )
+    replicas = Replicas(
+        [config], small_rows.SCHEMA, prepare=lambda model: make_steep(model, 1e9)
+    )
+    expected = "finite gradients in float16, .* within 4 batches; the training diverged"
+    with pytest.raises(ArithmeticError, match=expected):
+        replicas.train(ROWS.batches(BATCH_SIZE))
