@@ -133,7 +133,7 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         rate = self._get_hyper("learning_rate")
         if callable(rate):
             return lambda: rate(self.iterations)
-        return float(rate)
+        return float(tf.convert_to_tensor(rate))
 
     @contextlib.contextmanager
     def averages_in(self, variables: Sequence[tf.Variable]) -> Iterator[None]:

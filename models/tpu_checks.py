@@ -19,7 +19,8 @@ def check_tpu(
     num_replicas: int,
     chip: TPUChip | None = None,
     *,
-    compares: bool = False,
+    compare_to: str = "",
+    warm_start: str = "",
 ) -> None:
     """Raises a ValueError where a configuration cannot be trained on a TPU.
 
@@ -31,7 +32,8 @@ def check_tpu(
         schema: a complete schema.
         num_replicas: of the TPU's strategy.
         chip: what its chips are, if it is known.
-        compares: whether predictions are to be compared with another model's.
+        compare_to: a model whose predictions are to be compared with.
+        warm_start: a model whose weights are to be begun with.
     """
     size = config.data.batch_size
     tables = large_tables(schema, config.model)
@@ -56,10 +58,18 @@ def check_tpu(
             "loss.teachers: expected none on a TPU, whose program would have to hold "
             f"their tables besides, received {', '.join(config.loss.teachers)}."
         )
-    if compares:
+    if compare_to:
         raise ValueError(
             "compare_to: expected none on a TPU, whose program would have to hold the "
-            "other model's tables besides; evaluate with it afterwards."
+            f"other model's tables besides, received {compare_to}; compare with it "
+            "afterwards, in an evaluation."
+        )
+    if tables and warm_start:
+        raise ValueError(
+            "warm_start: expected none where a TPU looks up "
+            f"{tables[0].column} (model.tables=tpu), whose embedding hardware takes "
+            f"rows from checkpoints alone, received {warm_start}; begin on a CPU, and "
+            "go on with that model_dir."
         )
     if tables:
         _check_embedding_hardware(config, tables[0].column)

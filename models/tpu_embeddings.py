@@ -160,10 +160,14 @@ def table_optimizer(optimizer: WideDeepOptimizer, part: str) -> Any:
     def slots(
         table: tf.Variable, names: Sequence[str], initializers: Sequence[Callable]
     ) -> dict[str, tf.Variable]:
-        return {
+        made = {
             name: optimizer.add_slot(table, _SLOTS[name], initializer)
             for name, initializer in zip(names, initializers, strict=True)
         }
+        # A checkpoint has a slot once, below its optimizer: the tables, which keep
+        # these, are not to own them. (TensorFlow Recommenders does the same.)
+        no_dependency = tf.Module()._no_dependency
+        return {name: no_dependency(slot) for name, slot in made.items()}
 
     if part == "wide":
         return _tpu.FTRL(

@@ -191,9 +191,14 @@ def train(
     with rows.errors(), tf_strategy.scope():
         schema = rows.complete(named_schema(config.data.schema))
         if is_tpu():
-            num_replicas = tf_strategy.num_replicas_in_sync
-            compares = bool(compare_to)
-            check_tpu(config, schema, num_replicas, attached_chip(), compares=compares)
+            check_tpu(
+                config,
+                schema,
+                tf_strategy.num_replicas_in_sync,
+                attached_chip(),
+                compare_to=str(compare_to or ""),
+                warm_start=str(warm_start or ""),
+            )
         placed = resolve_table_device(
             table_device, schema, config, resolve_strategy(strategy)
         )

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 
 from smelu_tf.models import embeddings
 from smelu_tf.models.embeddings import StackedEmbedding
@@ -86,3 +87,35 @@ def test_config_round_trip():
 def test_more_rows_than_int32_counts_are_refused():
     with pytest.raises(ValueError, match="expected at most 2147483647 in all"):
         StackedEmbedding((2**31 - 1, 2), dim=1)
+
+
+@pytest.mark.parametrize("num_values", [None, (1, 3)])
+def test_with_static_shapes_the_gradient_is_dense_and_the_same(num_values):
+    width = 2 if num_values is None else 4
+    ids = np.random.default_rng(0).integers(0, 3, (6, width)).astype("i4")
+    if num_values:
+        ids[:, 1:][ids[:, 1:] == 2] = -1
+    found = []
+    for static_shapes in (False, True):
+        layer = StackedEmbedding(
+            (3, 5),
+            4,
+            tf_keras.initializers.RandomNormal(seed=1),
+            num_values=num_values,
+            static_shapes=static_shapes,
+        )
+
+        def loss_and_gradient(ids, layer=layer):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.square(layer(ids)))
+            return loss, tf.convert_to_tensor(tape.gradient(loss, layer.table))
+
+        layer(ids)
+        call = loss_and_gradient
+        if static_shapes:
+            assert not isinstance(loss_and_gradient(ids)[1], tf.IndexedSlices)
+            call = tf.function(loss_and_gradient, jit_compile=True)
+        found.append(call(tf.constant(ids)))
+        assert layer.get_config()["static_shapes"] == static_shapes
+    for sparse, dense in zip(*found, strict=True):
+        np.testing.assert_allclose(sparse, dense, rtol=1e-5, atol=1e-7)

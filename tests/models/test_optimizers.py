@@ -64,8 +64,14 @@ def variables():
     return wide, table, kernel
 
 
+def as_dense(grad, rows, shape):
+    """A sparse gradient as a tensor, as XLA's programs have it."""
+    return tf.math.unsorted_segment_sum(tf.constant(grad, tf.float32), rows, shape[0])
+
+
 @pytest.mark.parametrize("rule", ["adam", "adagrad"])
-def test_updates_are_the_formulas_on_the_rows_looked_up(rule):
+@pytest.mark.parametrize("is_dense", [False, True])
+def test_updates_are_the_formulas_on_the_rows_looked_up(rule, is_dense):
     wide, table, kernel = variables()
     optimizer = WideDeepOptimizer(
         rule, learning_rate=0.1, wide_learning_rate=0.3, l1=0.05, l2=0.1
@@ -83,7 +89,12 @@ def test_updates_are_the_formulas_on_the_rows_looked_up(rule):
         dense = random.normal(size=(2, 2))
         optimizer.apply_gradients(
             [
-                (tf.IndexedSlices(tf.constant(g, tf.float32), rows, v.shape), v)
+                (
+                    as_dense(g, rows, v.shape)
+                    if is_dense
+                    else tf.IndexedSlices(tf.constant(g, tf.float32), rows, v.shape),
+                    v,
+                )
                 for g, v in zip(grads, (wide, table), strict=True)
             ]
             + [(tf.constant(dense, tf.float32), kernel)]
@@ -112,12 +123,15 @@ def test_the_model_s_own_name_does_not_decide_which_part_is_which(name):
     assert len(slots) == len(model.wide.trainable_variables)
 
 
-def test_slots_of_other_rows_do_not_change():
+@pytest.mark.parametrize("is_dense", [False, True])
+def test_slots_of_other_rows_do_not_change(is_dense):
     _, table, _ = variables()
     optimizer = WideDeepOptimizer("adam")
     for rows in ([0, 1], [2]):
-        grad = tf.ones([len(rows), 2])
-        optimizer.apply_gradients([(tf.IndexedSlices(grad, rows, [6, 2]), table)])
+        grad = tf.IndexedSlices(tf.ones([len(rows), 2]), rows, [6, 2])
+        if is_dense:
+            grad = tf.convert_to_tensor(grad)
+        optimizer.apply_gradients([(grad, table)])
         if rows == [0, 1]:
             before = optimizer.get_slot(table, "m").numpy().copy()
     after = optimizer.get_slot(table, "m").numpy()

@@ -227,3 +227,37 @@ def test_a_step_says_the_log_loss_whatever_else_is_minimised(value, num_steps):
     call = steps(iterator(rows(32, batch_size=8)))
     assert call.num_steps == num_steps
     assert (0.1 < call.last_loss < 2) == (value == 1e3)
+
+
+def test_a_program_of_static_shapes_learns_and_counts_the_same():
+    results = []
+    for static_shapes in (False, True):
+        model = WideDeep(SCHEMA, SHAPE, static_shapes=static_shapes)
+        optimizer = WideDeepOptimizer.of(OptimizerConfig())
+        optimizer._create_all_weights(model.trainable_variables)
+        metrics = BinaryMetrics()
+        learner = Learner(model, optimizer, metrics)
+        steps = TrainSteps([learner], 4, static_shapes=static_shapes)
+        data = iterator(rows(640))
+        while not steps(data).finished:
+            pass
+        results.append((metrics.figures(), model.get_weights()))
+    (expected, weights), (found, others) = results
+    assert found == pytest.approx(expected, rel=1e-6)
+    for a, b in zip(weights, others, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
+
+
+def test_a_whole_step_is_one_program_of_xla():
+    model = WideDeep(SCHEMA, SHAPE, static_shapes=True)
+    plain = WideDeep(SCHEMA, SHAPE)
+    learners = []
+    for one in (model, plain):
+        optimizer = WideDeepOptimizer.of(OptimizerConfig())
+        optimizer._create_all_weights(one.trainable_variables)
+        learners.append(Learner(one, optimizer, BinaryMetrics()))
+    compiled = tf.function(lambda *args: learners[0].learn(*args)[0], jit_compile=True)
+    for batch in rows(320):
+        size = tf.size(batch.label)
+        loss, _ = learners[1].learn(batch, size)
+        assert float(compiled(batch, size)) == pytest.approx(float(loss), rel=1e-5)

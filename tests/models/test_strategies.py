@@ -64,6 +64,32 @@ def test_what_fits_no_strategy_is_refused(monkeypatch):
         strategies.make_strategy("parameter_server")
 
 
+def test_a_tpu_that_is_not_there_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="expected a TPU on this machine, received n"):
+        strategies.make_strategy("tpu")
+
+    def no_such_tpu(name):
+        raise OSError(f"no {name}\nsecond line")
+
+    resolvers = tf.distribute.cluster_resolver
+    monkeypatch.setattr(resolvers, "TPUClusterResolver", no_such_tpu)
+    with pytest.raises(ValueError, match="the TPU far, received an error: no far$"):
+        strategies.make_strategy("tpu", tpu="far")
+    assert not strategies.is_tpu()
+
+
+def test_auto_takes_the_tpu_of_the_machine(monkeypatch):
+    devices = tf.config.list_physical_devices
+    monkeypatch.setattr(
+        tf.config,
+        "list_physical_devices",
+        lambda kind=None: ["TPU:0"] if kind == "TPU" else devices(kind),
+    )
+    assert strategies.resolve_strategy("auto") == "tpu"
+    configure(monkeypatch, WORKERS)
+    assert strategies.resolve_strategy("auto") == "multi_worker"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

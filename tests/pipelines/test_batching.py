@@ -140,6 +140,16 @@ def test_the_parts_of_all_replicas_are_the_batch(num_rows, batch_size, num_repli
     assert next(parts, None) is None
 
 
+@pytest.mark.parametrize(("num_replicas", "size"), [(2, 4), (4, 2), (3, None)])
+def test_parts_of_batches_of_one_size_have_one_size(num_replicas, size):
+    batches = with_last_batch(in_memory(20, 8), 8, "drop")
+    parts = for_replicas(batches, 0, num_replicas, num_replicas)
+    part, _ = parts.element_spec
+    assert part.label.shape.as_list() == [size]
+    assert part.features["ids"].shape.as_list()[0] == size
+    assert len([*parts]) == 2 * num_replicas
+
+
 def test_a_worker_s_replicas_get_its_parts():
     batches = in_memory(50, 8)
     every = [part for part, _ in for_replicas(batches, 0, 4, 4)]
