@@ -283,9 +283,15 @@ class TrainOptions:
         steps_per_execution: batches that one compiled call trains on.
         keep_checkpoints: how many checkpoints are kept, besides the best one.
         compute_dtype: of the deep part's arithmetic: `float32`, `bfloat16` (faster
-            where the processor has it), or `auto`: bfloat16 where it is faster.
-            Weights, logits, loss and figures are float32 or wider in any case.
+            where the processor has it), `float16` (for GPUs without bfloat16, with a
+            loss scale), or `auto`: bfloat16 where it is faster. Weights, logits, loss
+            and figures are float32 or wider in any case.
         deterministic: whether equal runs end with equal bits.
+        tensor_float_32: whether GPUs of compute capability 8 and above may multiply
+            float32 matrices as TF32: faster, with about three decimal digits of each
+            input. TensorFlow's own default is that they may. Here they may not, so that
+            float32 is the same thing on a CPU, on any GPU, and where a model is served;
+            for speed there is `compute_dtype`.
     """
 
     seed: int = 0
@@ -294,6 +300,7 @@ class TrainOptions:
     keep_checkpoints: int = 2
     compute_dtype: str = "float32"
     deterministic: bool = False
+    tensor_float_32: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -344,7 +351,8 @@ class TrainConfig:
         _check_choice(optimizer, "optimizer", "name", ("adam", "adagrad"))
         schedules = ("constant", "linear", "cosine")
         _check_choice(optimizer, "optimizer", "schedule", schedules)
-        _check_choice(train, "train", "compute_dtype", ("float32", "bfloat16", "auto"))
+        dtypes = ("float32", "bfloat16", "float16", "auto")
+        _check_choice(train, "train", "compute_dtype", dtypes)
         metrics = ("log_loss", "normalized_entropy", "auc", "pr_auc")
         _check_choice(self.eval, "eval", "best_metric", metrics)
         good = 0 < data.negative_rate <= 1

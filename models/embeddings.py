@@ -12,6 +12,9 @@ import tf_keras
 
 from smelu_tf import recording
 
+from .placement import on_device, table_device
+from .strategies import has_accelerator
+
 
 class StackedEmbedding(tf_keras.layers.Layer):
     """Looks up every column's ids in one variable: one gather, one sparse update.
@@ -21,7 +24,8 @@ class StackedEmbedding(tf_keras.layers.Layer):
 
     While a gradient is recorded, each distinct row is gathered once and given to the
     places that want it; the gradient has each of them once as well, already summed.
-    What a step costs follows the batch and not the table.
+    What a step costs follows the batch and not the table. The table is kept, and looked
+    up, where `placement.tables_on` says when the layer is made.
 
     A program for XLA has no shapes that depend on values, and so no distinct rows.
     There each place's row is gathered, and the gradient is dense, of zeros but in the
@@ -62,6 +66,7 @@ class StackedEmbedding(tf_keras.layers.Layer):
         self.dim = dim
         self.initializer = tf_keras.initializers.get(initializer)
         self.num_values = tuple(num_values or (1 for _ in self.num_ids))
+        self._device = table_device()
         offsets = np.cumsum((0, *self.num_ids[:-1]), dtype=np.int64)
         self._offsets = np.repeat(offsets, self.num_values)
         self._num_single = len(
@@ -73,18 +78,25 @@ class StackedEmbedding(tf_keras.layers.Layer):
                 f"received {sum(self.num_ids)}."
             )
 
-    def build(self, input_shape: tf.TensorShape) -> None:
-        """Makes the table."""
+    @property
+    def num_rows(self) -> int:
+        """Rows of the table."""
         # The last row is there for padding alone: its sums are masked, so that no
         # optimizer moves another row for it.
         padding = int(self._num_single < len(self.num_ids))
-        self.table = self.add_weight(
-            name="table",
-            shape=(sum(self.num_ids) + padding, self.dim),
-            initializer=self.initializer,
-            # Under mixed precision a read would cast all of the table; rows are cast.
-            experimental_autocast=False,
-        )
+        return sum(self.num_ids) + padding
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """Makes the table."""
+        with on_device(self._device):
+            self.table = self.add_weight(
+                name="table",
+                shape=(self.num_rows, self.dim),
+                initializer=self.initializer,
+                # Under mixed precision a read would cast all of the table; rows are
+                # cast.
+                experimental_autocast=False,
+            )
         super().build(input_shape)
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
@@ -106,14 +118,15 @@ class StackedEmbedding(tf_keras.layers.Layer):
     def _looked_up(self, rows: tf.Tensor) -> tf.Tensor:
         """The table's rows (B, n, dim) of row numbers (B, n)."""
         if not recording.is_recording():
-            looked_up = tf.nn.embedding_lookup(self.table, rows)
+            with on_device(self._device):
+                looked_up = tf.nn.embedding_lookup(self.table, rows)
             return tf.cast(looked_up, self.compute_dtype)
         if self.static_shapes:
             return tf.cast(_with_dense_gradient(self.table, rows), self.compute_dtype)
-        distinct, places = tf.unique(tf.reshape(rows, [-1]))
-        looked_up = _expand(
-            tf.nn.embedding_lookup(self.table, distinct), places, self.compute_dtype
-        )
+        with on_device(self._device):
+            distinct, places = tf.unique(tf.reshape(rows, [-1]))
+            looked_up = tf.nn.embedding_lookup(self.table, distinct)
+        looked_up = _expand(looked_up, places, self.compute_dtype)
         return tf.reshape(looked_up, [-1, *rows.shape[1:], self.dim])
 
     def get_config(self) -> dict:
@@ -146,12 +159,18 @@ def _expand(rows: tf.Tensor, places: tf.Tensor, dtype: str) -> tf.Tensor:
     """Distinct rows (D, dim), cast, at the places (n,) that want them: (n, dim).
 
     The gradient's sum over places is the product with a sparse matrix of ones: on a
-    CPU twice as fast as a segment sum. It is float32 whatever the dtype.
+    CPU twice as fast as a segment sum. On a GPU that product adds up in any order, and
+    is refused where operations have to be deterministic. It is float32 whatever the
+    dtype.
     """
 
     @tf.custom_gradient
     def expand(rows: tf.Tensor) -> Any:
         def gradient(dy: tf.Tensor) -> tf.Tensor:
+            if has_accelerator():
+                return tf.math.unsorted_segment_sum(
+                    tf.cast(dy, rows.dtype), places, tf.shape(rows)[0]
+                )
             num_places = tf.size(places, tf.int64)
             indices = tf.stack(
                 [tf.range(num_places), tf.cast(places, tf.int64)], axis=1

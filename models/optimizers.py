@@ -19,6 +19,7 @@ import tf_keras
 
 from .averaging import moved_average
 from .config import OptimizerConfig
+from .placement import beside
 from .schedules import WarmupDecay
 
 EPSILON = 1e-7
@@ -151,7 +152,10 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         if not self.averaging:
             yield
             return
-        weights = [tf.identity(tf.convert_to_tensor(var)) for var in variables]
+        weights = []
+        for var in variables:
+            with beside(var):
+                weights.append(tf.identity(tf.convert_to_tensor(var)))
         try:
             self.assign_averages(variables)
             yield
@@ -172,9 +176,10 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             return
         step = tf.convert_to_tensor(self.iterations)
         for var in variables:
-            average, since = map(tf.convert_to_tensor, self._average_slots(var))
-            weight = tf.convert_to_tensor(var)
-            var.assign(moved_average(self.averaging, average, weight, since, step))
+            with beside(var):
+                average, since = map(tf.convert_to_tensor, self._average_slots(var))
+                weight = tf.convert_to_tensor(var)
+                var.assign(moved_average(self.averaging, average, weight, since, step))
 
     def _create_slots(self, var_list: list[tf.Variable]) -> None:
         for var in var_list:
@@ -313,10 +318,11 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         self, grad: tf.Tensor, handle: tf.Variable, indices: tf.Tensor, **kwargs: Any
     ) -> tf.Operation:
         """Updates rows; those that come several times are summed first."""
-        slices = _with_distinct_rows(tf.IndexedSlices(grad, indices))
-        return self._resource_apply_sparse(
-            slices.values, handle, slices.indices, **kwargs
-        )
+        with beside(handle):
+            slices = _with_distinct_rows(tf.IndexedSlices(grad, indices))
+            return self._resource_apply_sparse(
+                slices.values, handle, slices.indices, **kwargs
+            )
 
     def _resource_apply_sparse(
         self,
@@ -440,8 +446,10 @@ def _are_distinct(indices: tf.Tensor) -> bool:
 def _rows_of(table: tf.Variable, indices: tf.Tensor) -> tf.Tensor:
     """The rows of a table: what the forward pass has read of it, where it has."""
     if not tf.executing_eagerly():
-        handle = tf.compat.v1.get_default_graph().capture(table.handle)
-        for reader in _origin(indices).consumers():
+        indices = _origin(indices)
+        # The update may be in a branch; the rows were read outside of it.
+        handle = indices.graph.capture(table.handle)
+        for reader in indices.consumers():
             if reader.type == "ResourceGather" and reader.inputs[0] is handle:
                 return reader.outputs[0]
     return tf.gather(table, indices)

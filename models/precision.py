@@ -12,17 +12,16 @@ def dtype_policy(compute_dtype: str) -> str:
     """The Keras dtype policy of a `train.compute_dtype`.
 
     Args:
-        compute_dtype: `float32`, `bfloat16`, or `auto`: bfloat16 on a TPU, on GPUs that
-            have it (compute capability 8 and above), and on processors with
-            instructions for it.
+        compute_dtype: `float32`, `bfloat16`, `float16`, or `auto`: bfloat16 on a TPU,
+            on GPUs that have it (compute capability 8 and above), and on processors
+            with instructions for it; never float16.
 
     Returns:
-        `float32` or `mixed_bfloat16`: variables are float32 in both.
+        `float32`, `mixed_bfloat16` or `mixed_float16`: variables are float32 in all.
     """
-    is_half = compute_dtype == "bfloat16"
     if compute_dtype == "auto":
-        is_half = _has_fast_bfloat16()
-    return "mixed_bfloat16" if is_half else "float32"
+        compute_dtype = "bfloat16" if _has_fast_bfloat16() else "float32"
+    return compute_dtype if compute_dtype == "float32" else f"mixed_{compute_dtype}"
 
 
 def _has_fast_bfloat16() -> bool:

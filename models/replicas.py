@@ -15,6 +15,7 @@ import tf_keras
 
 from smelu_tf.pipelines import Schema, for_replicas
 
+from . import loss_scale
 from .config import TrainConfig
 from .distillation import Teachers
 from .losses import Objective
@@ -92,9 +93,13 @@ class Replicas:
         """Whether `restart` takes these: they differ in what variables hold only.
 
         That is the seed, unless a seed is of masks too, and constant learning rates.
-        Those that learn from teachers have these in their compiled step.
+        Those that learn from teachers have these in their compiled step. The loss scale
+        of those in float16 cannot be set back.
         """
-        if any(config.loss.distillation for config in configs):
+        if any(
+            config.loss.distillation or config.train.compute_dtype == "float16"
+            for config in configs
+        ):
             return False
         return [*map(_compiled, configs)] == [*map(_compiled, self._configs)]
 
@@ -139,10 +144,14 @@ class Replicas:
             steps = self._steps(iterator)
             finished = steps.finished
             if not steps.last_loss < MAX_LOSS:
+                texts = (loss_scale.exhausted_text(x.optimizer) for x in self._learners)
+                wrong = next(
+                    filter(None, texts),
+                    f"expected a finite loss, received {steps.last_loss}",
+                )
                 raise ArithmeticError(
-                    f"expected a finite loss, received {steps.last_loss} within "
-                    f"{steps.num_steps} batches; the training diverged (a smaller "
-                    "learning rate may help)."
+                    f"{wrong} within {steps.num_steps} batches; the training diverged "
+                    "(a smaller learning rate may help)."
                 )
             if progress is not None:
                 progress(steps.num_steps)
@@ -162,7 +171,8 @@ class Replicas:
         with contextlib.ExitStack() as stack:
             for learner in self._learners:
                 weights = learner.model.trainable_variables
-                stack.enter_context(learner.optimizer.averages_in(weights))
+                optimizer = loss_scale.unwrapped(learner.optimizer)
+                stack.enter_context(optimizer.averages_in(weights))
             yield
 
 
@@ -234,7 +244,9 @@ def _learner(
     )
     if prepare is not None:
         prepare(model)
-    optimizer = WideDeepOptimizer.of(config.optimizer)
+    optimizer = loss_scale.wrapped(
+        WideDeepOptimizer.of(config.optimizer), model.dtype_policy
+    )
     optimizer._create_all_weights(model.trainable_variables)
     objective = Objective.of(config, teachers)
     return Learner(model, optimizer, BinaryMetrics(), objective)

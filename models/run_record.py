@@ -41,6 +41,7 @@ def record_run(
     strategy: tf.distribute.Strategy | None = None,
     first_step: int = 0,
     warm_start: str = "",
+    table_device: str = "",
 ) -> None:
     """Appends what a run depends on to `environment.json` of a model_dir.
 
@@ -56,6 +57,7 @@ def record_run(
         strategy: what distributes the run; by default that in force.
         first_step: the batches that were learned before: 0 of a new run.
         warm_start: the model_dir whose weights the run began with; empty: none.
+        table_device: the device of the stacked tables; empty: with everything else.
 
     Raises:
         ValueError: the file is there, but cannot be read.
@@ -80,6 +82,8 @@ def record_run(
             "name": type(strategy).__name__.removeprefix("_"),
             "num_replicas": strategy.num_replicas_in_sync,
         },
+        "table_device": table_device or None,
+        "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
         "schema": {"name": schema.name, "fingerprint": schema.fingerprint()},
         "data": data_summary(data),
         "validation_data": data_summary(validation_data) if validation_data else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,10 +14,11 @@ import tensorflow as tf
 from smelu_tf import recording
 from smelu_tf.pipelines import Batch
 
+from . import loss_scale
 from .comparison import Comparison
+from .loss_scale import AnyOptimizer
 from .losses import Objective
 from .metrics import BinaryMetrics
-from .optimizers import WideDeepOptimizer
 from .wide_deep import WideDeep
 
 MAX_LOSS = 100.0
@@ -59,7 +61,7 @@ class Learner:
 
     Attributes:
         model: built under the strategy in force, as are the optimizer and the figures.
-        optimizer: counts the steps.
+        optimizer: counts the steps, those among them that a loss scale skips.
         metrics: the progressive figures. Where batches hold a part of the rows of label
             0 only, each stands for 1 / `objective.negative_rate` rows in them.
         objective: what is minimised.
@@ -68,7 +70,7 @@ class Learner:
     """
 
     model: WideDeep
-    optimizer: WideDeepOptimizer
+    optimizer: AnyOptimizer
     metrics: BinaryMetrics
     objective: Objective = Objective()
     comparison: Comparison | None = None
@@ -82,15 +84,14 @@ class Learner:
 
         Returns:
             Its part of the mean log loss: that of the model's logit, whatever else is
-            minimised, and no number where what is minimised is none. And the
-            predictions, which are yet to be counted.
+            minimised, and no number where what is minimised is none, or where its
+            gradients in float16 are none at any scale. And the predictions, which are
+            yet to be counted.
         """
         with tf.GradientTape() as tape:
             loss, logit = self.objective(self.model, batch, self.optimizer.iterations)
             size = tf.cast(tf.maximum(num_rows, 1), loss.dtype)
             mean = tf.reduce_sum(batch.weight * loss) / size
-        variables = self.model.trainable_variables
-        gradients = tape.gradient(mean, variables)
         log_loss = self.objective.log_loss(batch, logit)
         mean_log_loss = tf.reduce_sum(batch.weight * log_loss) / size
         if self.model.is_random_in_training:
@@ -101,7 +102,10 @@ class Learner:
         predicted = Predicted(batch.label, logit, weight)
         if self.comparison is not None:
             self.comparison.update(batch.features, logit, weight)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        can_learn = loss_scale.minimize(
+            self.optimizer, mean, self.model.trainable_variables, tape
+        )
+        mean = tf.where(can_learn, mean, math.inf)
         return tf.where(tf.math.is_finite(mean), mean_log_loss, mean), predicted
 
     def count(self, predicted: Predicted) -> None:

@@ -31,6 +31,12 @@ STRATEGIES = (
 )
 """The names that `make_strategy` takes."""
 
+COMMUNICATIONS = {
+    "mirrored": ("auto", "nccl", "hierarchical_copy", "reduction_to_one_device"),
+    "multi_worker": ("auto", "nccl", "ring"),
+}
+"""How the replicas of a strategy may add up their gradients; of others, `auto` only."""
+
 RESOLVERS = ("tf_config", "slurm")
 """The names that `resolve_cluster` takes."""
 
@@ -119,23 +125,38 @@ def resolve_strategy(name: str) -> str:
     return name
 
 
-def make_strategy(name: str, tpu: str = "local") -> tf.distribute.Strategy:
+def make_strategy(
+    name: str, communication: str = "auto", tpu: str = "local"
+) -> tf.distribute.Strategy:
     """The strategy of a name.
 
     Args:
         name: one of `STRATEGIES`. `mirrored` takes all GPUs, or where there are none
             all logical CPU devices.
+        communication: how replicas add up their gradients. `auto`: TensorFlow chooses,
+            NCCL where all are GPUs. `nccl`: NVIDIA's collectives, on GPUs alone.
+            `ring`, with several workers: around a ring over gRPC, on CPUs and GPUs.
+            `hierarchical_copy`, mirrored: from GPU to neighbouring GPU and back, where
+            NCCL is not to be had. `reduction_to_one_device`, mirrored: on the first
+            device, which hands the sum on.
         tpu: which TPU `tpu` is: `local`, that of this machine; or a name or an address
             (`grpc://host:8470`) of another one, whose slice may have several machines.
 
     Raises:
-        ValueError: as `resolve_strategy`; no TPU there.
+        ValueError: as `resolve_strategy`; a communication that the strategy has not, or
+            NCCL without GPUs; no TPU there.
     """
     name = resolve_strategy(name)
+    _check_communication(name, communication)
     if name == "tpu":
         return _tpu_strategy(tpu)
     if name == "multi_worker":
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        implementation = tf.distribute.experimental.CommunicationImplementation
+        return tf.distribute.MultiWorkerMirroredStrategy(
+            communication_options=tf.distribute.experimental.CommunicationOptions(
+                implementation=implementation[communication.upper()]
+            )
+        )
     if name == "parameter_server":
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
         return tf.distribute.ParameterServerStrategy(
@@ -147,9 +168,36 @@ def make_strategy(name: str, tpu: str = "local") -> tf.distribute.Strategy:
     gpus = tf.config.list_logical_devices("GPU")
     devices = [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
     if name == "mirrored":
-        return tf.distribute.MirroredStrategy(devices)
+        return tf.distribute.MirroredStrategy(
+            devices, cross_device_ops=_cross_device_ops(communication)
+        )
     # TensorFlow's default strategy: the first device, without a wrapper's overhead.
     return tf.distribute.get_strategy()
+
+
+def _check_communication(name: str, communication: str) -> None:
+    known = COMMUNICATIONS.get(name, ("auto",))
+    if communication not in known:
+        raise ValueError(
+            f"communication: expected {' or '.join(known)} with strategy={name}, "
+            f"received {communication!r}."
+        )
+    # Logical devices are there once a worker is known to its cluster, not before.
+    if communication == "nccl" and not tf.config.list_physical_devices("GPU"):
+        raise ValueError(
+            "communication: expected GPUs for nccl, received a machine on which "
+            "TensorFlow finds none."
+        )
+
+
+def _cross_device_ops(communication: str) -> tf.distribute.CrossDeviceOps | None:
+    """What adds up gradients on one machine; None: TensorFlow's choice."""
+    kinds = {
+        "nccl": tf.distribute.NcclAllReduce,
+        "hierarchical_copy": tf.distribute.HierarchicalCopyAllReduce,
+        "reduction_to_one_device": tf.distribute.ReductionToOneDevice,
+    }
+    return kinds[communication]() if communication in kinds else None
 
 
 def _tpu_strategy(tpu: str) -> tf.distribute.Strategy:

@@ -385,6 +385,9 @@ def _train_group(
     config = cell.config(config)
     if config.train.deterministic:
         tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(
+        config.train.tensor_float_32
+    )
     seeds = group if cell.varies == "init" else [config.train.seed] * len(group)
     prepare = _initial_weights(study, cell.varies)
     teachers = _Teachers(config, seeds, rows.schema, prepare)

@@ -27,6 +27,7 @@ from smelu_tf.pipelines import (
     with_last_batch,
 )
 
+from . import loss_scale
 from .asynchronous import AsynchronousSteps
 from .checkpoints import (
     FOLDERS,
@@ -46,6 +47,7 @@ from .history import Figures, History, Progress
 from .losses import Objective
 from .metrics import BinaryCounts, BinaryMetrics
 from .optimizers import WideDeepOptimizer
+from .placement import beside, tables_on
 from .precision import dtype_policy
 from .preemption import StopRequest, sigterm_as_request
 from .replicated_scoring import replicated_logit
@@ -59,7 +61,9 @@ from .strategies import (
     make_strategy,
     num_workers,
     outside_scope,
+    resolve_strategy,
 )
+from .table_devices import resolve_table_device
 from .tpu_checks import check_tpu
 from .tpu_chips import attached_chip
 from .warm_start import warm_start as start_warm
@@ -106,7 +110,9 @@ def train(
     max_bad_rows: int = 0,
     data_service: str = "",
     strategy: str = "one_device",
+    communication: str = "auto",
     tpu: str = "local",
+    table_device: str = "auto",
     jit_compile: bool | None = None,
     built: Callable[[WideDeep], None] | None = None,
     progress: Progress | None = None,
@@ -140,7 +146,11 @@ def train(
             that of all replicas together. With parameter servers, this process is the
             chief, and the order of updates is not determined. On a TPU a last batch
             that is not full is left out.
+        communication: how replicas add up their gradients; see there.
         tpu: which TPU; see there.
+        table_device: where a GPU's training keeps its stacked tables: `gpu`, `host`, or
+            `auto`: by their size; see `table_devices.resolve_table_device`. What is
+            computed is the same.
         jit_compile: whether XLA compiles the deep part's layers; by default on GPUs,
             since on CPUs they get slower. On TPUs it compiles all.
         built: called with the model before it learns anything.
@@ -166,10 +176,14 @@ def train(
         )
     model_dir = Path(model_dir)
     # A cluster has to be known before anything is computed.
-    tf_strategy = make_strategy(strategy, tpu)
+    tf_strategy = make_strategy(strategy, communication, tpu)
+    loss_scale.check_strategy(config.train.compute_dtype, tf_strategy)
     if config.train.deterministic:
         tf.keras.utils.set_random_seed(config.train.seed)
         tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_tensor_float_32_execution(
+        config.train.tensor_float_32
+    )
     rejects = model_dir / "rejects.txt" if is_chief() else None
     rows, held_out = _split(
         open_rows(files, max_bad_rows, rejects), validation_files, config
@@ -187,10 +201,14 @@ def train(
                 compare_to=str(compare_to or ""),
                 warm_start=str(warm_start or ""),
             )
+        placed = resolve_table_device(
+            table_device, schema, config, resolve_strategy(strategy)
+        )
         is_new = is_chief() and open_model_dir(model_dir, config, schema)
         try:
             optimizer = WideDeepOptimizer.of(config.optimizer)
-            model = _model(config, schema, optimizer, jit_compile)
+            with tables_on(placed):
+                model = _model(config, schema, optimizer, jit_compile)
             if built is not None:
                 built(model)
             if warm_start and not has_checkpoint(model_dir):
@@ -213,6 +231,7 @@ def train(
                     strategy=tf_strategy,
                     first_step=int(state.position),
                     warm_start=str(warm_start or ""),
+                    table_device=placed,
                 )
             with sigterm_as_request() as request:
                 result = run(request, progress)
@@ -266,6 +285,7 @@ def _learner(
     served: Logit | None,
 ) -> Learner:
     """A model with what trains it, made under the strategy."""
+    # In float16 Keras wraps the optimizer in one that scales the loss.
     # Without figures of its own: reading them would take all workers of a cluster.
     model.compile(optimizer, weighted_metrics=[])
     # Slots too are made under the strategy, and are there to be restored.
@@ -299,6 +319,7 @@ class _Run:
     ) -> None:
         self._config = config
         self._model = model = learner.model
+        self._optimizer = loss_scale.unwrapped(learner.optimizer)
         self._strategy = tf.distribute.get_strategy()
         self._scorer = Scorer.of(model)
         if is_tpu():
@@ -378,7 +399,7 @@ class _Run:
                 )
             if not was_finished:
                 self._train(request)
-        self._model.optimizer.assign_averages(self._model.trainable_variables)
+        self._optimizer.assign_averages(self._model.trainable_variables)
         self._model.compile(self._model.optimizer)
         figures = self._metrics.counts().figures()
         differences = self._differences()
@@ -448,7 +469,7 @@ class _Run:
         model = self._model
         if not is_chief():
             return contextlib.nullcontext()
-        return model.optimizer.averages_in(model.trainable_variables)
+        return self._optimizer.averages_in(model.trainable_variables)
 
     def _iterator(self, first: int) -> Iterator[Any]:
         """The batches from a number on, as the steps take them."""
@@ -526,9 +547,11 @@ class _Run:
             "rate, a warm-up or clipping may help)."
         )
         newest = self._manager.latest_checkpoint or "none"
+        wrong = loss_scale.exhausted_text(self._model.optimizer) or (
+            f"expected a finite log loss below {MAX_LOSS:g}, received {loss:g}"
+        )
         raise ArithmeticError(
-            f"{where}: expected a finite log loss below {MAX_LOSS:g}, received "
-            f"{loss:g}; {reason} Checkpoint from before: {newest}."
+            f"{where}: {wrong}; {reason} Checkpoint from before: {newest}."
         )
 
     def _rows_read(self) -> int:
@@ -654,4 +677,5 @@ def _is_finite(variable: tf.Variable) -> bool:
     """Whether all values are numbers: their sum is none where one of them is none."""
     if not variable.dtype.is_floating:
         return True
-    return bool(tf.math.is_finite(tf.reduce_sum(variable)))
+    with beside(variable):
+        return bool(tf.math.is_finite(tf.reduce_sum(variable)))

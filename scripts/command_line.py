@@ -19,6 +19,13 @@ from typing import Any, NoReturn
 # TensorFlow is first imported.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# TensorFlow would take nearly all memory of every GPU it sees, though a script that
+# scores beside a training needs little. (False is for one that is short of it: memory
+# taken piece by piece may be left in pieces.)
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+# To be deterministic on a GPU, TensorFlow would take a table to the host and back at
+# each step, in case an update names a row twice. Those of ours name each once.
+os.environ.setdefault("TF_DISABLE_SCATTER_OP_DETERMINISM", "true")
 
 from absl import app, flags, logging  # noqa: E402
 from ml_collections import config_flags  # noqa: E402

@@ -59,6 +59,15 @@ _TPU = flags.DEFINE_string(
     "With --strategy=tpu: which one: local, this machine's, or the name or address of "
     "another one. Set --config.model.tables=tpu where tables are large.",
 )
+_COMMUNICATION = flags.DEFINE_enum(
+    "communication",
+    "auto",
+    ["auto", "nccl", "ring", "hierarchical_copy", "reduction_to_one_device"],
+    "How replicas add up their gradients. auto: as TensorFlow chooses, with NCCL on "
+    "GPUs; nccl: with NCCL, on GPUs alone; ring, for --strategy=multi_worker: over "
+    "gRPC; hierarchical_copy or reduction_to_one_device, for --strategy=mirrored: "
+    "without NCCL.",
+)
 _RESOLVER = flags.DEFINE_enum(
     "resolver",
     "tf_config",
@@ -88,6 +97,15 @@ _WARM_START = flags.DEFINE_string(
 _difference = command_line.MaxPredictionDifference(
     "with all figures, those of the predictions before learning and those of the "
     "validation"
+)
+_TABLE_DEVICE = flags.DEFINE_enum(
+    "table_device",
+    "auto",
+    ["auto", "gpu", "host"],
+    "With a GPU: where the tables of ids' weights are kept, on it or in host memory, "
+    "which their looked-up rows then come from at every step; auto: in host memory if "
+    "they and what the optimizer keeps of them take more than half of the GPU's. "
+    "host takes one device. Without a GPU it changes nothing.",
 )
 _JIT_COMPILE = flags.DEFINE_enum(
     "jit_compile",
@@ -121,7 +139,9 @@ def main() -> None:
             max_bad_rows=_MAX_BAD_ROWS.value,
             data_service=_DATA_SERVICE.value,
             strategy=_STRATEGY.value,
+            communication=_COMMUNICATION.value,
             tpu=_TPU.value,
+            table_device=_TABLE_DEVICE.value,
             jit_compile={"auto": None, "on": True, "off": False}[_JIT_COMPILE.value],
             built=lambda model: print(parameter_table(model), file=sys.stderr),
             progress=progress,

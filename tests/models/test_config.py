@@ -188,3 +188,23 @@ def test_parameters_that_an_activation_lacks_are_refused(
         ValueError, match=f"model.trainable_parameters: expected {expected}"
     ):
         model.validate()
+
+
+def test_a_file_from_before_a_field_was_there_has_its_default(tmp_path):
+    config = TrainConfig()
+    values = json.loads(config.to_json())
+    del values["train"]["tensor_float_32"]
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert TrainConfig.load(tmp_path / "config.json") == config
+    assert not config.train.tensor_float_32
+
+
+def test_float16_is_a_choice(tmp_path):
+    values = {"train": {"compute_dtype": "float16", "tensor_float_32": True}}
+    config = TrainConfig.from_dict(values)
+    config.validate()
+    (tmp_path / "config.json").write_text(config.to_json())
+    assert TrainConfig.load(tmp_path / "config.json") == config
+    expected = "expected one of float32, bfloat16, float16, auto, received 'float64'"
+    with pytest.raises(ValueError, match=f"train.compute_dtype: {expected}"):
+        TrainConfig.from_dict({"train": {"compute_dtype": "float64"}}).validate()

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
+from smelu_tf.models import embeddings
 from smelu_tf.models.embeddings import StackedEmbedding
 
 
@@ -32,6 +33,38 @@ def test_a_column_of_several_values_is_the_sum_of_its_rows():
     table = layer.table.numpy()
     expected = [[table[2], table[3 + 4] + table[3]], [table[0], table[3 + 1]]]
     np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+def test_on_an_accelerator_the_gradient_is_a_sum_by_segments(monkeypatch, dtype):
+    """Which has to be that of the product that a CPU takes."""
+    ids = tf.constant([[2, 4], [0, 4], [2, 1]])
+    gradients = {}
+    for has_accelerator in (False, True):
+        monkeypatch.setattr(
+            embeddings, "has_accelerator", lambda is_one=has_accelerator: is_one
+        )
+        layer = StackedEmbedding((3, 5), 4, "ones", dtype=dtype)
+        weights = tf.cast(tf.reshape(tf.range(24), [3, 2, 4]), layer.compute_dtype)
+
+        @tf.function
+        def gradient(layer, weights):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(layer(ids) * weights)
+            found = tape.gradient(loss, layer.table)
+            return found.indices, found.values
+
+        layer(ids)
+        rows, values = gradient(layer, weights)
+        gradients[has_accelerator] = dict(
+            zip(rows.numpy().tolist(), values.numpy().tolist(), strict=True)
+        )
+        graph = gradient.get_concrete_function(layer, weights).graph
+        kinds = {op.type for op in graph.get_operations()}
+        assert ("SparseTensorDenseMatMul" in kinds) != has_accelerator
+        assert ("UnsortedSegmentSum" in kinds) == has_accelerator
+    assert gradients[False] == gradients[True]
+    assert gradients[True][2] == [16, 18, 20, 22]  # of the first and the third row
 
 
 def test_padding_moves_no_row():

@@ -45,6 +45,8 @@ def test_a_run_has_these_keys(tmp_path, rows):
         "git",
         "machine",
         "strategy",
+        "table_device",
+        "tensor_float_32",
         "schema",
         "data",
         "validation_data",
@@ -94,6 +96,17 @@ def test_the_strategy_is_that_in_force(tmp_path, rows):
         "name": "OneDeviceStrategy",
         "num_replicas": 1,
     }
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_whether_float32_may_be_tf32_is_told(tmp_path, rows, is_allowed):
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(is_allowed)
+    try:
+        record_run(tmp_path, schema=SCHEMA, data=rows)
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
+    assert runs_of(tmp_path)[0]["tensor_float_32"] is is_allowed
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"runs": 3}'])

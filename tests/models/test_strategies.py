@@ -137,6 +137,64 @@ def test_strategies_of_one_machine():
 
 
 @pytest.fixture
+def made(monkeypatch):
+    """The arguments that strategies were made with."""
+    calls = []
+    for name in ("MirroredStrategy", "MultiWorkerMirroredStrategy"):
+        monkeypatch.setattr(
+            tf.distribute, name, lambda *_, **arguments: calls.append(arguments)
+        )
+    return calls
+
+
+@pytest.fixture
+def with_gpu(monkeypatch):
+    gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [gpu])
+
+
+@pytest.mark.usefixtures("with_gpu")
+@pytest.mark.parametrize("communication", strategies.COMMUNICATIONS["mirrored"])
+def test_gradients_of_one_machine_are_added_up_as_told(made, communication):
+    kind = {
+        "auto": type(None),
+        "nccl": tf.distribute.NcclAllReduce,
+        "hierarchical_copy": tf.distribute.HierarchicalCopyAllReduce,
+        "reduction_to_one_device": tf.distribute.ReductionToOneDevice,
+    }[communication]
+    strategies.make_strategy("mirrored", communication)
+    assert type(made[0]["cross_device_ops"]) is kind
+
+
+@pytest.mark.usefixtures("with_gpu")
+@pytest.mark.parametrize("communication", strategies.COMMUNICATIONS["multi_worker"])
+def test_gradients_of_workers_are_added_up_as_told(made, monkeypatch, communication):
+    configure(monkeypatch, WORKERS)
+    strategies.make_strategy("multi_worker", communication)
+    found = made[0]["communication_options"].implementation
+    assert found.name == communication.upper()
+
+
+def test_a_communication_that_a_strategy_has_not_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="expected auto with strategy=one_device"):
+        strategies.make_strategy("auto", "nccl")
+    with pytest.raises(ValueError, match="auto or nccl or hierarchical_copy or reduc"):
+        strategies.make_strategy("mirrored", "ring")
+    configure(monkeypatch, SERVERS)
+    with pytest.raises(ValueError, match="parameter_server, received 'ring'"):
+        strategies.make_strategy("auto", "ring")
+    with pytest.raises(ValueError, match="auto or nccl or ring with strategy=multi"):
+        strategies.make_strategy("multi_worker", "hierarchical_copy")
+
+
+@pytest.mark.parametrize("name", ["mirrored", "multi_worker"])
+def test_nccl_without_gpus_is_refused(monkeypatch, name):
+    configure(monkeypatch, WORKERS)
+    with pytest.raises(ValueError, match="expected GPUs for nccl, received a machine"):
+        strategies.make_strategy(name, "nccl")
+
+
+@pytest.fixture
 def slurm(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     monkeypatch.setenv("TF_CONFIG", "")  # put back in the end

@@ -2,20 +2,39 @@
 
 import dataclasses
 import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from smelu_tf.models import TrainConfig
 
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
 
 @pytest.fixture(scope="module")
 def command_line():
-    path = Path(__file__).parents[2] / "scripts" / "command_line.py"
+    path = SCRIPTS / "command_line.py"
     spec = importlib.util.spec_from_file_location("command_line", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize("given", [None, "false"])
+def test_gpu_memory_is_taken_as_it_is_needed_unless_told_otherwise(given):
+    """Known before TensorFlow is imported: devices are as they begin."""
+    program = "import command_line, os; print(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])"
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
+    environment.pop("TF_FORCE_GPU_ALLOW_GROWTH", None)
+    if given:
+        environment["TF_FORCE_GPU_ALLOW_GROWTH"] = given
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == (given or "true")
 
 
 SECTIONS = {

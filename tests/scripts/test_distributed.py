@@ -188,6 +188,75 @@ def test_replicas_on_one_machine_follow_one_device(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "communication", ["hierarchical_copy", "reduction_to_one_device"]
+)
+def test_replicas_without_nccl_follow_one_device(
+    data, one_device, tmp_path, communication
+):
+    arguments = command(
+        data,
+        tmp_path / "model",
+        "--strategy=mirrored",
+        f"--communication={communication}",
+    )
+    program = [sys.executable, "-c", WITH_DEVICES, "2"]
+    subprocess.run([*program, *map(str, arguments)], check=True, timeout=180)
+    assert_the_same(tmp_path / "model", one_device)
+
+
+def test_nccl_without_gpus_is_refused_in_one_line(data, tmp_path):
+    arguments = command(
+        data, tmp_path / "model", "--strategy=mirrored", "--communication=nccl"
+    )
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(
+        "train.py: communication: expected GPUs for nccl, received a machine"
+    )
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.slow
+def test_replicas_and_workers_in_float16_follow_one_device(data, tmp_path):
+    """Each in numbers of its own rounding; steps are skipped by all or none."""
+    half = ("--config.train.compute_dtype=float16", "--jit_compile=on")
+    arguments = command(data, tmp_path / "one", *half)
+    subprocess.run([sys.executable, *map(str, arguments)], check=True, timeout=180)
+    arguments = command(data, tmp_path / "two", *half, "--strategy=mirrored")
+    program = [sys.executable, "-c", WITH_DEVICES, "2"]
+    subprocess.run([*program, *map(str, arguments)], check=True, timeout=180)
+    ring = ("--strategy=multi_worker", "--communication=ring")
+    arguments = command(data, tmp_path / "ring", *half, *ring)
+    with started(tmp_path, arguments, worker=2) as processes:
+        codes = exit_codes(processes.values(), timeout=200)
+        assert codes == [0, 0], log_of(tmp_path, "worker")
+    one, *others = (
+        load_metrics(tmp_path / name)["progressive"] for name in ("one", "two", "ring")
+    )
+    for figures in others:
+        assert figures["num_examples"] == one["num_examples"]
+        assert figures["log_loss"] == pytest.approx(one["log_loss"], abs=1e-4)
+
+
+def test_float16_on_parameter_servers_is_refused_in_one_line(data, tmp_path):
+    arguments = command(
+        data,
+        tmp_path / "model",
+        "--strategy=parameter_server",
+        "--config.train.compute_dtype=float16",
+    )
+    with started(tmp_path, arguments, chief=1, worker=1, ps=1) as processes:
+        assert processes["chief", 0].wait(timeout=120) == 2
+    assert log_of(tmp_path, "chief").splitlines()[-1] == (
+        "train.py: train.compute_dtype: expected float32, bfloat16 or auto with "
+        "strategy=parameter_server, received float16."
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("tables", ["shared", "separate"])
 def test_towers_on_replicas_follow_one_device(data, tmp_path, tables):
     towers = [
