@@ -7,7 +7,8 @@ import math
 from smelu_tf.pipelines import Schema
 
 from .config import TrainConfig
-from .tables import embedding_dims, large_columns, large_tables
+from .table_devices import table_bytes
+from .tables import large_tables
 from .tpu_chips import TPUChip
 
 _SPARSE_CORE_WIDTH = 8  # numbers: rows are padded to a multiple
@@ -134,36 +135,12 @@ def large_table_bytes(config: TrainConfig, schema: Schema, num_chips: int) -> in
     )
 
 
-def stacked_table_bytes(config: TrainConfig, schema: Schema) -> int:
-    """What stacked tables take of each device's memory, with what the optimizer keeps.
-
-    They are whole on each. The wide part's crosses are not counted.
-
-    Args:
-        config: the configuration.
-        schema: a complete schema.
-
-    Returns:
-        Bytes a device, without padding.
-    """
-    model = config.model
-    large = large_columns(schema, model)
-    num_ids = dict(zip(schema.id_columns, schema.num_ids, strict=True))
-    num_ids |= {column.name: column.num_ids for column in schema.multivalued}
-    slots = {"adam": 2, "adagrad": 1}[config.optimizer.name]
-    return 4 * sum(
-        num_ids[column] * (dim * (1 + slots) * model.deep + 3 * model.wide)
-        for column, dim in embedding_dims(schema, model).items()
-        if column not in large
-    )
-
-
 def _check_memory(
     config: TrainConfig, schema: Schema, num_chips: int, chip: TPUChip
 ) -> None:
     """Raises a ValueError where the tables alone do not fit into the memory."""
     large = large_table_bytes(config, schema, num_chips)
-    stacked = stacked_table_bytes(config, schema)
+    stacked = table_bytes(schema, config)
     if large + stacked <= chip.hbm_bytes:
         return
     remedy = "more chips, fewer ids (data.schema), or a smaller model.embedding_dim"

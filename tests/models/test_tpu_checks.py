@@ -14,7 +14,6 @@ from smelu_tf.models import (
 from smelu_tf.models.tpu_checks import (
     check_tpu,
     large_table_bytes,
-    stacked_table_bytes,
 )
 from smelu_tf.models.tpu_chips import CHIPS
 from smelu_tf.pipelines import Categorical, MultiValued, Numeric, Schema
@@ -131,13 +130,10 @@ def test_memory_is_that_of_rows_and_what_is_kept_of_each(name, slots):
     # Widths 12 and 1 are padded to 16 and 8.
     expected = 4 * (site + tags) * (16 * (1 + slots) + 8 * 3)
     assert large_table_bytes(whole, SCHEMA, num_chips=4) == expected
-    assert stacked_table_bytes(whole, SCHEMA) == 4 * 50 * (12 * (1 + slots) + 3)
 
 
 def test_a_part_that_is_not_there_takes_no_memory():
     deep = config(model=changed(wide=False))
     wide = config(model=changed(deep=False))
-    assert stacked_table_bytes(deep, SCHEMA) == 4 * 50 * 36
-    assert stacked_table_bytes(wide, SCHEMA) == 4 * 50 * 3
     both = large_table_bytes(deep, SCHEMA, 1) + large_table_bytes(wide, SCHEMA, 1)
     assert both == large_table_bytes(config(), SCHEMA, 1)
