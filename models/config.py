@@ -52,6 +52,11 @@ class WideDeepConfig:
         embedding_dim: the width of an id's embedding.
         column_dims: columns whose embedding has another width, `C3:32` each.
         embedding_stddev: the standard deviation of the embeddings' initial weights.
+        tables: where the rows of ids are: `stacked`: in the memory of the device, those
+            of all columns in one variable; or `tpu`: those of columns with many ids in
+            tables of their own, which a TPU's embedding hardware divides among its
+            chips and looks up. (Such a model trains and scores on CPUs too, slower.)
+        tpu_table_ids: with `tables=tpu`, the most ids of a column that is stacked.
         interaction: what goes before the MLP: `none` (the inputs side by side), `dcn`
             (cross layers) or `dlrm` (products of all pairs of embeddings).
         cross_layers: how many layers `dcn` has.
@@ -84,6 +89,8 @@ class WideDeepConfig:
     embedding_dim: int = 8
     column_dims: tuple[str, ...] = ()
     embedding_stddev: float = 0.001
+    tables: str = "stacked"
+    tpu_table_ids: int = 10_000
     interaction: str = "none"
     cross_layers: int = 2
     cross_rank: int = 0
@@ -129,6 +136,15 @@ class WideDeepConfig:
         _check_choice(self, "model", "initializer", ("he", "signal_preserving"))
         _check_choice(self, "model", "tower_tables", ("shared", "separate"))
         _check_choice(self, "model", "serve", ("ensemble", "first"))
+        _check_choice(self, "model", "tables", ("stacked", "tpu"))
+        good = isinstance(self.tpu_table_ids, int) and self.tpu_table_ids >= 0
+        _check(
+            good, "model.tpu_table_ids", "an integer of 0 or more", self.tpu_table_ids
+        )
+        if self.tables == "tpu" and self.towers > 1:
+            expected = "shared with model.tables=tpu"
+            good = self.tower_tables == "shared"
+            _check(good, "model.tower_tables", expected, self.tower_tables)
         # Wide parts begin with zeros: theirs would be equal.
         good = self.towers == 1 or self.deep
         _check(good, "model.towers", "1 without a deep part", self.towers)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +15,7 @@ from .config import WideDeepConfig
 from .embeddings import StackedEmbedding
 from .net import Net, WithNet
 from .seeds import tower_seed
+from .tables import embedding_dims, large_columns
 
 Features = Mapping[str, tf.Tensor]
 
@@ -40,16 +39,19 @@ class Deep(WithNet):
         config: the model's shape; by default `WideDeepConfig()`.
         seed: of the initial weights and of dropout.
         jit_compile: whether XLA compiles what follows the lookups.
+        static_shapes: whether XLA compiles all of it; see `StackedEmbedding`.
         **kwargs: of the base layer.
 
     Attributes:
-        tables: the columns and the table of each embedding width, in the order in which
-            the interaction gets them: `embeddings`, of the usual width, comes first,
-            then `embeddings_32` and so on.
+        tables: the columns and the table of each embedding width: `embeddings`, of the
+            usual width, comes first, then `embeddings_32` and so on.
+        columns: all columns and their widths, in the order in which the interaction
+            gets them.
         mlp: the MLP.
         other_nets: those of the towers behind the first, if they share its tables.
 
-    Input: features as in `Batch`. Output shape: float32 (B, 1), or (B, towers) if they
+    Input: features as in `Batch`, and the rows of columns whose tables stand alone
+    (`tables.LargeTable`). Output shape: float32 (B, 1), or (B, towers) if they
     share tables; with `serve="first"` these are computed in training only.
 
     Raises:
@@ -71,6 +73,7 @@ class Deep(WithNet):
         seed: int = 0,
         *,
         jit_compile: bool = False,
+        static_shapes: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -83,25 +86,33 @@ class Deep(WithNet):
         seeds = (
             np.random.SeedSequence(seed).generate_state(3 + len(widths)).tolist()[3:]
         )
-        self.embeddings = []
-        columns_of = [
+        self._columns = tuple(
             tuple(name for name in dims if dims[name] == width) for width in widths
-        ]
-        self._columns = tuple(columns_of)
+        )
+        self.columns = [(name, dims[name]) for group in self._columns for name in group]
+        self._large = large_columns(schema, config)
         self._single = {name: place for place, name in enumerate(schema.id_columns)}
         num_ids = dict(zip(schema.id_columns, schema.num_ids, strict=True))
         num_ids |= {column.name: column.num_ids for column in schema.multivalued}
         max_values = {column.name: column.max_values for column in schema.multivalued}
-        for width, columns, table_seed in zip(widths, columns_of, seeds, strict=True):
+        self.embeddings: list[StackedEmbedding | None] = []
+        self._stacked: list[tuple[str, ...]] = []
+        for width, group, table_seed in zip(widths, self._columns, seeds, strict=True):
             is_usual = width == config.embedding_dim
+            stacked = tuple(name for name in group if name not in self._large)
+            self._stacked.append(stacked)
+            if not stacked:
+                self.embeddings.append(None)
+                continue
             self.embeddings.append(
                 StackedEmbedding(
-                    [num_ids[name] for name in columns],
+                    [num_ids[name] for name in stacked],
                     width,
                     tf_keras.initializers.RandomNormal(
                         stddev=config.embedding_stddev, seed=table_seed
                     ),
-                    num_values=[max_values.get(name, 1) for name in columns],
+                    num_values=[max_values.get(name, 1) for name in stacked],
+                    static_shapes=static_shapes,
                     dtype=self.dtype_policy,
                     name="embeddings" if is_usual else f"embeddings_{width}",
                 )
@@ -126,7 +137,11 @@ class Deep(WithNet):
     @property
     def tables(self) -> list[tuple[tuple[str, ...], StackedEmbedding]]:
         """The columns and the table of each embedding width."""
-        return list(zip(self._columns, self.embeddings, strict=True))
+        return [
+            (columns, table)
+            for columns, table in zip(self._stacked, self.embeddings, strict=True)
+            if table is not None
+        ]
 
     # There is nothing here for AutoGraph, which takes its time to find that out.
     @tf.autograph.experimental.do_not_convert
@@ -134,7 +149,10 @@ class Deep(WithNet):
         """The deep part's logit, or those of its towers."""
         numeric = tf.cast(features["numeric"], self.compute_dtype) * self.numeric_scale
         embeddings = [
-            table(self._ids(columns, features)) for columns, table in self.tables
+            self._embedded(group, stacked, table, features)
+            for group, stacked, table in zip(
+                self._columns, self._stacked, self.embeddings, strict=True
+            )
         ]
         logits = [self._net(numeric, embeddings, training)]
         for net in self.other_nets:
@@ -143,6 +161,26 @@ class Deep(WithNet):
                 logits.append(net(numeric, embeddings, training=training))
         return logits[0] if len(logits) == 1 else tf.concat(logits, axis=1)
 
+    def _embedded(
+        self,
+        group: tuple[str, ...],
+        stacked: tuple[str, ...],
+        table: StackedEmbedding | None,
+        features: Features,
+    ) -> tf.Tensor:
+        """The embeddings (B, C, dim) of the columns of one width."""
+        looked_up = None if table is None else table(self._ids(stacked, features))
+        if len(stacked) == len(group):
+            return looked_up
+        rows = {
+            name: tf.cast(features[f"deep/{name}"], self.compute_dtype)
+            for name in group
+            if name not in stacked
+        }
+        if looked_up is not None:
+            rows |= zip(stacked, tf.unstack(looked_up, axis=1), strict=True)
+        return tf.stack([rows[name] for name in group], axis=1)
+
     def _ids(self, columns: tuple[str, ...], features: Features) -> tf.Tensor:
         """The ids of a table's columns, side by side."""
         single = [self._single[name] for name in columns if name in self._single]
@@ -150,40 +188,3 @@ class Deep(WithNet):
         if len(single) < len(self._single):
             ids = tf.gather(ids, np.array(single, np.int32), axis=1)
         return tf.concat([ids, *(features[n] for n in columns[len(single) :])], axis=1)
-
-
-def embedding_dims(schema: Schema, config: WideDeepConfig) -> dict[str, int]:
-    """The width of each column's embedding, id columns first, then multi-valued ones.
-
-    Raises:
-        ValueError: an entry of `column_dims` is malformed, or names a column that is
-            not there, or comes twice.
-
-    Example:
-        >>> embedding_dims(schema, WideDeepConfig(column_dims=("site:32",)))
-        {'site': 32, 'kind': 8}
-    """
-    columns = (*schema.id_columns, *(column.name for column in schema.multivalued))
-    dims: dict[str, int] = {}
-    for text in config.column_dims:
-        match = re.fullmatch(r"(.*):([1-9][0-9]*)", text)
-        if not match:
-            raise ValueError(
-                "model.column_dims: expected a column and a width of 1 or more, as "
-                f"{(*columns, 'C1')[0]}:32, received {text!r}."
-            )
-        name, width = match[1], int(match[2])
-        if name not in columns:
-            nearest = difflib.get_close_matches(name, columns, n=1, cutoff=0.0)
-            raise ValueError(
-                f"model.column_dims: expected a column with ids of {schema.name}, "
-                f"received {text!r}"
-                + "".join(f"; the nearest is {other}" for other in nearest)
-                + "."
-            )
-        if name in dims:
-            raise ValueError(
-                f"model.column_dims: expected {name} once, received {text!r} as well."
-            )
-        dims[name] = width
-    return {name: dims.get(name, config.embedding_dim) for name in columns}

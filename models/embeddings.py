@@ -11,7 +11,6 @@ import tensorflow as tf
 import tf_keras
 
 from smelu_tf import recording
-from smelu_tf.pipelines import Schema
 
 
 class StackedEmbedding(tf_keras.layers.Layer):
@@ -24,12 +23,17 @@ class StackedEmbedding(tf_keras.layers.Layer):
     places that want it; the gradient has each of them once as well, already summed.
     What a step costs follows the batch and not the table.
 
+    A program for XLA has no shapes that depend on values, and so no distinct rows.
+    There each place's row is gathered, and the gradient is dense, of zeros but in the
+    rows that were looked up: for tables that are small.
+
     Args:
         num_ids: number of ids of each column.
         dim: width of a row.
         initializer: of the table.
         num_values: values a row of each column; by default 1 each. Columns of one
             come first.
+        static_shapes: whether the layer is a part of a program that XLA compiles.
         **kwargs: of the base layer.
 
     Input shape: int32 (B, sum of num_values), each column's own ids, 0 ≤ id <
@@ -49,9 +53,11 @@ class StackedEmbedding(tf_keras.layers.Layer):
         dim: int,
         initializer: str | tf_keras.initializers.Initializer = "zeros",
         num_values: Sequence[int] | None = None,
+        static_shapes: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.static_shapes = static_shapes
         self.num_ids = tuple(int(n) for n in num_ids)
         self.dim = dim
         self.initializer = tf_keras.initializers.get(initializer)
@@ -102,6 +108,8 @@ class StackedEmbedding(tf_keras.layers.Layer):
         if not recording.is_recording():
             looked_up = tf.nn.embedding_lookup(self.table, rows)
             return tf.cast(looked_up, self.compute_dtype)
+        if self.static_shapes:
+            return tf.cast(_with_dense_gradient(self.table, rows), self.compute_dtype)
         distinct, places = tf.unique(tf.reshape(rows, [-1]))
         looked_up = _expand(
             tf.nn.embedding_lookup(self.table, distinct), places, self.compute_dtype
@@ -116,7 +124,22 @@ class StackedEmbedding(tf_keras.layers.Layer):
             "dim": self.dim,
             "initializer": tf_keras.initializers.serialize(self.initializer),
             "num_values": self.num_values,
+            "static_shapes": self.static_shapes,
         }
+
+
+def _with_dense_gradient(table: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
+    """The rows (B, n, dim) of a table, whose gradient is a tensor of its shape."""
+    weights = tf.convert_to_tensor(table)
+
+    def gradient(dy: tf.Tensor) -> list[tf.Tensor]:
+        values = tf.reshape(dy, [-1, table.shape[1]])
+        places = tf.reshape(rows, [-1])
+        return [tf.math.unsorted_segment_sum(values, places, table.shape[0])]
+
+    return recording.with_gradient(
+        lambda weights: tf.gather(weights, rows), gradient, [weights]
+    )
 
 
 def _expand(rows: tf.Tensor, places: tf.Tensor, dtype: str) -> tf.Tensor:
@@ -144,8 +167,3 @@ def _expand(rows: tf.Tensor, places: tf.Tensor, dtype: str) -> tf.Tensor:
         return tf.gather(tf.cast(rows, dtype), places), gradient
 
     return expand(rows)
-
-
-def num_values(num_single: int, schema: Schema) -> list[int]:
-    """Values a row of the columns of a table: single ones, then multi-valued ones."""
-    return [1] * num_single + [column.max_values for column in schema.multivalued]

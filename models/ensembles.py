@@ -30,6 +30,7 @@ class Tower(tf_keras.layers.Layer):
         seed: the ensemble's.
         number: the tower's, from 1; the first tower is the model itself.
         jit_compile: whether XLA compiles the deep part's layers.
+        static_shapes: whether XLA compiles all of it; see `StackedEmbedding`.
         **kwargs: of the base layer.
 
     Input: features as in `Batch`. Output shape: float32 (B, 1).
@@ -43,16 +44,18 @@ class Tower(tf_keras.layers.Layer):
         number: int,
         *,
         jit_compile: bool = False,
+        static_shapes: bool = False,
         **kwargs: Any,
     ) -> None:
         # As in `WideDeep`, numbers are cast where they are computed with.
         super().__init__(autocast=False, name=f"tower_{number}", **kwargs)
-        self.wide = Wide.of(schema, config) if config.wide else None
+        self.wide = Wide.of(schema, config, static_shapes) if config.wide else None
         self.deep = Deep(
             schema,
             config,
             tower_seed(seed, number),
             jit_compile=jit_compile,
+            static_shapes=static_shapes,
             name="deep",
             dtype=self.dtype_policy,
         )

@@ -67,6 +67,8 @@ class ModelWeights:
 def path_of(variable: tf.Variable, model: WideDeep) -> str:
     """A weight's name without its model's: `wide/ids/table`."""
     name = variable.name.removeprefix(f"{model.name}/")
+    # TensorFlow Recommenders' layer takes no name: Keras numbers it.
+    name = re.sub(r"^tpu_tables/tpu_embedding(_\d+)?/", "", name)
     return re.sub(r"(/part_\d+)?(:\d+)?$", "", name)
 
 
@@ -95,16 +97,19 @@ class ColumnTable:
 def column_tables(model: WideDeep) -> list[ColumnTable]:
     """Where the rows of every column of all parts are."""
     tables = []
-    schema = model.schema
-    columns = (*schema.id_columns, *(column.name for column in schema.multivalued))
     for scope, wide, deep in model.parts:
         if wide is not None:
             part = f"{scope}wide"
-            tables += _stacked(model, part, columns, wide.ids)
+            tables += _stacked(model, part, wide.columns, wide.ids)
             tables += _stacked(model, part, model.config.crosses, wide.crosses)
         if deep is not None:
             for deep_columns, layer in deep.tables:
                 tables += _stacked(model, f"{scope}deep", deep_columns, layer)
+    if model.tpu_tables is not None:
+        tables += [
+            ColumnTable(t.part, t.column, t.name, 0, t.num_ids, t.dim)
+            for t in model.tpu_tables.tables
+        ]
     return tables
 
 
@@ -117,7 +122,7 @@ def column_layouts(model: WideDeep) -> dict[str, Axes]:
     """
     layouts: dict[str, Axes] = {}
     numeric = _numeric_layout(model)
-    embedded = [(t.column, t.dim) for t in column_tables(model) if t.part == "deep"]
+    embedded = [] if model.deep is None else model.deep.columns
     for _, wide, deep in model.parts:
         if wide is not None and wide.numeric is not None:
             layouts[path_of(wide.numeric.kernel, model)] = (numeric, None)

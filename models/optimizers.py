@@ -21,8 +21,11 @@ from .averaging import moved_average
 from .config import OptimizerConfig
 from .schedules import WarmupDecay
 
-_EPSILON = 1e-7
-_BETA_1, _BETA_2 = 0.9, 0.999
+EPSILON = 1e-7
+"""What Adam's and Adagrad's roots are kept from 0 by."""
+
+BETA_1, BETA_2 = 0.9, 0.999
+"""Adam's decays of the mean and of the mean square of gradients."""
 
 
 @tf_keras.saving.register_keras_serializable("smelu_tf")
@@ -30,7 +33,9 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
     """FTRL-proximal for variables under `wide/`, Adam or Adagrad for all others.
 
     Adam is lazy: the moments of a table's row change only when it is looked up. Rows of
-    a table that a batch did not look up are neither read nor written.
+    a table that a batch did not look up are neither read nor written. (Of a table whose
+    gradient is dense, as XLA needs it, all are read; rows of a gradient of zeros are
+    left as they are.)
 
     With `averaging` each weight has a moving average besides, which `averages_in` puts
     in its place to predict with. Its formula is that of `averaging.part_kept`. What
@@ -120,6 +125,14 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             "clip_norm": self.clip_norm,
             "averaging": self.averaging,
         }
+
+    @property
+    def rate(self) -> float | Callable[[], tf.Tensor]:
+        """`learning_rate`, or where a schedule gives it what returns that of now."""
+        rate = self._get_hyper("learning_rate")
+        if callable(rate):
+            return lambda: rate(self.iterations)
+        return float(rate)
 
     @contextlib.contextmanager
     def averages_in(self, variables: Sequence[tf.Variable]) -> Iterator[None]:
@@ -244,6 +257,8 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             return tf.raw_ops.ResourceApplyAdagradV2(
                 **self._adagrad_arguments(var), grad=grad
             )
+        if _is_table(var):
+            return self._update_where_looked_up(grad, var)
         power_1, power_2 = self._adam_powers(var.dtype)
         return tf.raw_ops.ResourceApplyAdam(
             var=var.handle,
@@ -252,11 +267,26 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             beta1_power=power_1,
             beta2_power=power_2,
             lr=self._decayed_lr(var.dtype),
-            beta1=tf.cast(_BETA_1, var.dtype),
-            beta2=tf.cast(_BETA_2, var.dtype),
-            epsilon=tf.cast(_EPSILON, var.dtype),
+            beta1=tf.cast(BETA_1, var.dtype),
+            beta2=tf.cast(BETA_2, var.dtype),
+            epsilon=tf.cast(EPSILON, var.dtype),
             grad=grad,
             use_locking=self._use_locking,
+        )
+
+    def _update_where_looked_up(
+        self, grad: tf.Tensor, var: tf.Variable
+    ) -> tf.Operation:
+        """Updates a table by lazy Adam, by a gradient of zeros where there is none."""
+        targets = (var, self.get_slot(var, "m"), self.get_slot(var, "v"))
+        rows = [tf.convert_to_tensor(target) for target in targets]
+        updated = self._lazy_adam(grad, *rows)
+        is_new = tf.reduce_any(grad != 0, axis=1, keepdims=True)
+        return tf.group(
+            *(
+                target.assign(tf.where(is_new, new, old))
+                for target, new, old in zip(targets, updated, rows, strict=True)
+            )
         )
 
     def _transform_gradients(
@@ -341,7 +371,7 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         self, grad: tf.Tensor, row: tf.Tensor, total: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
         total += tf.square(grad)
-        step = grad / (tf.sqrt(total) + _EPSILON)
+        step = grad / (tf.sqrt(total) + EPSILON)
         return row - self._decayed_lr(row.dtype) * step, total
 
     def _lazy_adam(
@@ -349,14 +379,14 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
     ) -> tuple[tf.Tensor, ...]:
         power_1, power_2 = self._adam_powers(row.dtype)
         rate = self._decayed_lr(row.dtype) * tf.sqrt(1.0 - power_2) / (1.0 - power_1)
-        m = _BETA_1 * m + (1.0 - _BETA_1) * grad
-        v = _BETA_2 * v + (1.0 - _BETA_2) * tf.square(grad)
-        return row - rate * m / (tf.sqrt(v) + _EPSILON), m, v
+        m = BETA_1 * m + (1.0 - BETA_1) * grad
+        v = BETA_2 * v + (1.0 - BETA_2) * tf.square(grad)
+        return row - rate * m / (tf.sqrt(v) + EPSILON), m, v
 
     def _adam_powers(self, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
         step = tf.cast(self.iterations + 1, dtype)
-        return tf.pow(tf.cast(_BETA_1, dtype), step), tf.pow(
-            tf.cast(_BETA_2, dtype), step
+        return tf.pow(tf.cast(BETA_1, dtype), step), tf.pow(
+            tf.cast(BETA_2, dtype), step
         )
 
     def _ftrl_arguments(self, var: tf.Variable) -> dict[str, Any]:
@@ -377,7 +407,7 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             "var": var.handle,
             "accum": self.get_slot(var, "accumulator").handle,
             "lr": self._decayed_lr(var.dtype),
-            "epsilon": tf.cast(_EPSILON, var.dtype),
+            "epsilon": tf.cast(EPSILON, var.dtype),
             "use_locking": self._use_locking,
         }
 
@@ -433,3 +463,8 @@ def _tower_of(var: tf.Variable) -> str:
 def _is_wide(var: tf.Variable) -> bool:
     # Below `wide/` but not below `deep/`: the model itself may be called either.
     return re.search(r"(^|/)wide/(?!(.*/)?deep/)", var.name) is not None
+
+
+def _is_table(var: tf.Variable) -> bool:
+    """Whether a variable is the table of a `StackedEmbedding`."""
+    return re.search(r"/table(/part_\d+)?(:\d+)?$", var.name) is not None

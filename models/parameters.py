@@ -8,9 +8,13 @@ from typing import NamedTuple
 import tf_keras
 
 from .embeddings import StackedEmbedding
+from .tpu_embeddings import TPUTables
 
 _HEADER = ("part", "layer", "variable", "shape", "rows", "width", "numbers", "bytes")
 _NUM_TEXTS = 4
+
+# Layers whose weights are tables.
+_TABLES = (StackedEmbedding, TPUTables, tf_keras.layers.Embedding)
 
 
 class _Weight(NamedTuple):
@@ -89,7 +93,7 @@ def _weights(model: tf_keras.Model) -> list[_Weight]:
     tables = {
         id(variable)
         for layer in model.submodules
-        if isinstance(layer, StackedEmbedding | tf_keras.layers.Embedding)
+        if isinstance(layer, _TABLES)
         for variable in layer.weights
     }
     trained = {id(variable) for variable in model.trainable_variables}

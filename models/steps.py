@@ -39,6 +39,20 @@ class Steps(NamedTuple):
     finished: bool
 
 
+class Predicted(NamedTuple):
+    """What the figures are of: float32 (B,) each.
+
+    Attributes:
+        label: 0 to 1.
+        logit: predicted before it was learned.
+        weight: of each row of all, if the batch is a sample.
+    """
+
+    label: tf.Tensor
+    logit: tf.Tensor
+    weight: tf.Tensor
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Learner:
     """A model, what trains it, and its figures.
@@ -59,16 +73,17 @@ class Learner:
     objective: Objective = Objective()
     comparison: Comparison | None = None
 
-    def learn(self, batch: Batch, num_rows: tf.Tensor) -> tf.Tensor:
-        """Learns this replica's part of a batch; returns its part of the mean log loss.
-
-        It is that of the model's logit, whatever else is minimised, and no number where
-        what is minimised is none. The batch is predicted and counted into the figures
-        before.
+    def learn(self, batch: Batch, num_rows: tf.Tensor) -> tuple[tf.Tensor, Predicted]:
+        """Learns this replica's part of a batch, which is predicted before.
 
         Args:
             batch: the part.
             num_rows: int32 scalar: the rows of the whole batch.
+
+        Returns:
+            Its part of the mean log loss: that of the model's logit, whatever else is
+            minimised, and no number where what is minimised is none. And the
+            predictions, which are yet to be counted.
         """
         with tf.GradientTape() as tape:
             loss, logit = self.objective(self.model, batch, self.optimizer.iterations)
@@ -83,11 +98,15 @@ class Learner:
         weight, rate = batch.weight, self.objective.negative_rate
         if rate < 1:
             weight *= tf.where(batch.label > 0, 1.0, 1.0 / rate)
-        self.metrics.update_state(batch.label, logit, weight)
+        predicted = Predicted(batch.label, logit, weight)
         if self.comparison is not None:
             self.comparison.update(batch.features, logit, weight)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return tf.where(tf.math.is_finite(mean), mean_log_loss, mean)
+        return tf.where(tf.math.is_finite(mean), mean_log_loss, mean), predicted
+
+    def count(self, predicted: Predicted) -> None:
+        """Counts predictions into the figures."""
+        self.metrics.update_state(*predicted)
 
 
 class TrainSteps:
@@ -98,16 +117,23 @@ class TrainSteps:
     Args:
         learners: the models, all of which learn every batch; one or more.
         steps_per_execution: batches a call.
+        static_shapes: whether all batches have one shape, so that replicas can go
+            through several in one call. Predictions are then counted outside their
+            program, by this process, whose figures are float64: a TPU's would not be.
     """
 
     def __init__(
-        self, learners: Sequence[Learner], steps_per_execution: int = 1
+        self,
+        learners: Sequence[Learner],
+        steps_per_execution: int = 1,
+        static_shapes: bool = False,
     ) -> None:
         self._learners = tuple(learners)
         self._calls = 1
         self._steps_in_graph = steps_per_execution
         self._strategy = tf.distribute.get_strategy()
-        if self._strategy.num_replicas_in_sync > 1:
+        self._counts_outside = static_shapes
+        if self._strategy.num_replicas_in_sync > 1 and not static_shapes:
             # Collective operations in a loop expect shapes that stay the same, and
             # batches look up different numbers of rows.
             self._calls, self._steps_in_graph = steps_per_execution, 1
@@ -153,12 +179,39 @@ class TrainSteps:
 
         Of several models it is the largest, or no number if one of theirs is none.
         """
-        losses = [learner.learn(batch, num_rows) for learner in self._learners]
-        return losses[0] if len(losses) == 1 else tf.reduce_max(tf.stack(losses))
+        loss, predictions = self._learned(batch, num_rows)
+        for learner, predicted in zip(self._learners, predictions, strict=True):
+            learner.count(predicted)
+        return loss
+
+    def _learned(
+        self, batch: Batch, num_rows: tf.Tensor
+    ) -> tuple[tf.Tensor, list[Predicted]]:
+        learned = [learner.learn(batch, num_rows) for learner in self._learners]
+        losses, predictions = zip(*learned, strict=True)
+        loss = losses[0] if len(losses) == 1 else tf.reduce_max(tf.stack(losses))
+        return loss, list(predictions)
+
+    def _step_of_all(self, batch_and_size: Any) -> tf.Tensor:
+        """All replicas' part of a step; returns its loss."""
+        run = functools.partial(
+            self._strategy.run,
+            # A TPU's embedding hardware takes what was given as it is.
+            options=tf.distribute.RunOptions(
+                experimental_enable_dynamic_batch_size=False
+            ),
+        )
+        if not self._counts_outside:
+            return run(self.step, args=batch_and_size)
+        losses, predictions = run(self._learned, args=batch_and_size)
+        for learner, predicted in zip(self._learners, predictions, strict=True):
+            parts = map(self._strategy.experimental_local_results, predicted)
+            learner.count(Predicted(*(tf.concat(values, axis=0) for values in parts)))
+        return losses
 
     def _steps(self, iterator: Any, stop_wanted: tf.Tensor) -> tuple[tf.Tensor, ...]:
         def body(done: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            losses = self._strategy.run(self.step, args=next(iterator))
+            losses = self._step_of_all(next(iterator))
             return done + 1, self._strategy.reduce("SUM", losses, axis=None)
 
         def goes_on(done: tf.Tensor, loss: tf.Tensor) -> tf.Tensor:

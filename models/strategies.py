@@ -21,7 +21,14 @@ from typing import Any
 
 import tensorflow as tf
 
-STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "parameter_server")
+STRATEGIES = (
+    "auto",
+    "one_device",
+    "mirrored",
+    "multi_worker",
+    "parameter_server",
+    "tpu",
+)
 """The names that `make_strategy` takes."""
 
 RESOLVERS = ("tf_config", "slurm")
@@ -79,8 +86,8 @@ def resolve_cluster(resolver: str, jobs: Mapping[str, int] | None = None) -> Non
 def resolve_strategy(name: str) -> str:
     """The strategy that `auto` stands for here; any other name as it is.
 
-    `auto` is what TF_CONFIG describes; without it, `mirrored` on several GPUs, and
-    `one_device` else.
+    `auto` is what TF_CONFIG describes; without it, `tpu` on a TPU's machine, `mirrored`
+    on several GPUs, and `one_device` else.
 
     Raises:
         ValueError: an unknown name, or one that TF_CONFIG does not fit.
@@ -95,6 +102,8 @@ def resolve_strategy(name: str) -> str:
             return "parameter_server"
         if len(jobs.get("worker", ())) + len(jobs.get("chief", ())) > 1:
             return "multi_worker"
+        if tf.config.list_physical_devices("TPU"):
+            return "tpu"
         is_mirrored = len(tf.config.list_logical_devices("GPU")) > 1
         return "mirrored" if is_mirrored else "one_device"
     needed = {
@@ -110,17 +119,21 @@ def resolve_strategy(name: str) -> str:
     return name
 
 
-def make_strategy(name: str) -> tf.distribute.Strategy:
+def make_strategy(name: str, tpu: str = "local") -> tf.distribute.Strategy:
     """The strategy of a name.
 
     Args:
         name: one of `STRATEGIES`. `mirrored` takes all GPUs, or where there are none
             all logical CPU devices.
+        tpu: which TPU `tpu` is: `local`, that of this machine; or a name or an address
+            (`grpc://host:8470`) of another one, whose slice may have several machines.
 
     Raises:
-        ValueError: as `resolve_strategy`.
+        ValueError: as `resolve_strategy`; no TPU there.
     """
     name = resolve_strategy(name)
+    if name == "tpu":
+        return _tpu_strategy(tpu)
     if name == "multi_worker":
         return tf.distribute.MultiWorkerMirroredStrategy()
     if name == "parameter_server":
@@ -137,6 +150,32 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
         return tf.distribute.MirroredStrategy(devices)
     # TensorFlow's default strategy: the first device, without a wrapper's overhead.
     return tf.distribute.get_strategy()
+
+
+def _tpu_strategy(tpu: str) -> tf.distribute.Strategy:
+    """The strategy of a TPU, which is connected to and reset."""
+    if tpu == "local" and not tf.config.list_physical_devices("TPU"):
+        # Looking for it all the same would end the process, in libtpu.
+        raise ValueError(
+            "strategy=tpu: expected a TPU on this machine, received none that "
+            "TensorFlow sees; on a TPU's machine install tensorflow-tpu in place of "
+            "tensorflow, or name another machine's TPU (tpu=NAME)."
+        )
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"strategy=tpu: expected the TPU {tpu}, received an error: {reason}"
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def is_tpu() -> bool:
+    """Whether the strategy in force is a TPU's."""
+    return isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
 
 
 def has_accelerator() -> bool:
@@ -183,7 +222,7 @@ def outside_scope(function: Callable[..., Any], *args: Any, **kwargs: Any) -> An
     to its own; here one process counts by itself. A scope is that of a thread, so the
     function runs in another one. Parameter servers have no replicas to add up.
     """
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1 and not is_tpu():
         return function(*args, **kwargs)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         return pool.submit(function, *args, **kwargs).result()

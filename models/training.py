@@ -14,14 +14,17 @@ import numpy as np
 import tensorflow as tf
 
 from smelu_tf.pipelines import (
+    Batch,
     Blocks,
     Passes,
     RowFiles,
+    Schema,
     Transform,
     for_replicas,
     named_schema,
     open_rows,
     sample_negatives,
+    with_last_batch,
 )
 
 from .asynchronous import AsynchronousSteps
@@ -45,15 +48,19 @@ from .metrics import BinaryCounts, BinaryMetrics
 from .optimizers import WideDeepOptimizer
 from .precision import dtype_policy
 from .preemption import StopRequest, sigterm_as_request
+from .replicated_scoring import replicated_logit
 from .run_record import record_run
 from .steps import MAX_LOSS, Learner, TrainSteps
 from .strategies import (
     has_accelerator,
     is_chief,
+    is_tpu,
     make_strategy,
     num_workers,
     outside_scope,
 )
+from .tpu_checks import check_tpu
+from .tpu_chips import attached_chip
 from .warm_start import warm_start as start_warm
 from .wide_deep import WideDeep
 
@@ -98,6 +105,7 @@ def train(
     max_bad_rows: int = 0,
     data_service: str = "",
     strategy: str = "one_device",
+    tpu: str = "local",
     jit_compile: bool | None = None,
     built: Callable[[WideDeep], None] | None = None,
     progress: Progress | None = None,
@@ -129,9 +137,11 @@ def train(
             miss or repeat rows that were under way when it stopped.
         strategy: where it runs; see `strategies.make_strategy`. `data.batch_size` is
             that of all replicas together. With parameter servers, this process is the
-            chief, and the order of updates is not determined.
-        jit_compile: whether XLA compiles the deep part's layers; by default on GPUs
-            and TPUs, since on CPUs they get slower.
+            chief, and the order of updates is not determined. On a TPU a last batch
+            that is not full is left out.
+        tpu: which TPU; see there.
+        jit_compile: whether XLA compiles the deep part's layers; by default on GPUs,
+            since on CPUs they get slower. On TPUs it compiles all.
         built: called with the model before it learns anything.
         progress: see `history.Progress`.
 
@@ -155,7 +165,7 @@ def train(
         )
     model_dir = Path(model_dir)
     # A cluster has to be known before anything is computed.
-    tf_strategy = make_strategy(strategy)
+    tf_strategy = make_strategy(strategy, tpu)
     if config.train.deterministic:
         tf.keras.utils.set_random_seed(config.train.seed)
         tf.config.experimental.enable_op_determinism()
@@ -166,15 +176,14 @@ def train(
     state = _State()
     with rows.errors(), tf_strategy.scope():
         schema = rows.complete(named_schema(config.data.schema))
+        if is_tpu():
+            num_replicas = tf_strategy.num_replicas_in_sync
+            compares = bool(compare_to)
+            check_tpu(config, schema, num_replicas, attached_chip(), compares=compares)
         is_new = is_chief() and open_model_dir(model_dir, config, schema)
         try:
-            model = WideDeep(
-                schema,
-                config.model,
-                config.train.seed,
-                jit_compile=has_accelerator() if jit_compile is None else jit_compile,
-                dtype=dtype_policy(config.train.compute_dtype),
-            )
+            optimizer = WideDeepOptimizer.of(config.optimizer)
+            model = _model(config, schema, optimizer, jit_compile)
             if built is not None:
                 built(model)
             if warm_start and not has_checkpoint(model_dir):
@@ -183,7 +192,7 @@ def train(
             served = None
             if compare_to:
                 served = load_logit(compare_to, schema, "compare_to")
-            learner = _learner(config, model, teachers, served)
+            learner = _learner(config, model, optimizer, teachers, served)
             run = _Run(
                 config, learner, served, state, model_dir, rows, held_out, data_service
             )
@@ -218,21 +227,47 @@ def train(
     return result
 
 
+def _model(
+    config: TrainConfig,
+    schema: Schema,
+    optimizer: WideDeepOptimizer,
+    jit_compile: bool | None,
+) -> WideDeep:
+    """The model, made for the strategy in force."""
+    tpu_options = {}
+    if is_tpu():
+        jit_compile = False  # the program that it is a part of is compiled
+        num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        rows = config.data.batch_size // num_replicas
+        tpu_options = {"optimizer": optimizer, "replica_rows": rows}
+    return WideDeep(
+        schema,
+        config.model,
+        config.train.seed,
+        jit_compile=has_accelerator() if jit_compile is None else jit_compile,
+        static_shapes=is_tpu(),
+        tpu_options=tpu_options,
+        dtype=dtype_policy(config.train.compute_dtype),
+    )
+
+
 def _learner(
     config: TrainConfig,
     model: WideDeep,
+    optimizer: WideDeepOptimizer,
     teachers: Teachers | None,
     served: Logit | None,
 ) -> Learner:
     """A model with what trains it, made under the strategy."""
     # Without figures of its own: reading them would take all workers of a cluster.
-    model.compile(WideDeepOptimizer.of(config.optimizer), weighted_metrics=[])
+    model.compile(optimizer, weighted_metrics=[])
     # Slots too are made under the strategy, and are there to be restored.
     model.optimizer._create_all_weights(model.trainable_variables)
     return Learner(
         model,
         model.optimizer,
-        BinaryMetrics(),
+        # A TPU's program does not count: see `TrainSteps`.
+        outside_scope(BinaryMetrics) if is_tpu() else BinaryMetrics(),
         Objective.of(config, teachers),
         None if served is None else Comparison(served),
     )
@@ -257,18 +292,22 @@ class _Run:
     ) -> None:
         self._config = config
         self._model = model = learner.model
+        self._strategy = tf.distribute.get_strategy()
         self._scorer = Scorer.of(model)
+        if is_tpu():
+            replica_rows = config.data.batch_size // self._strategy.num_replicas_in_sync
+            logit = replicated_logit(model, replica_rows)
+            self._scorer = dataclasses.replace(self._scorer, logit=logit)
         self._served = served and tf.function(served, reduce_retracing=True)
         self._model_dir = model_dir
         self._rows = rows
         self._held_out = held_out
         self._held_out_batches: tf.data.Dataset | None = None
         self._data_service = data_service
-        self._strategy = tf.distribute.get_strategy()
         self._metrics = learner.metrics
         self._comparison = learner.comparison
         self._steps: TrainSteps | AsynchronousSteps = TrainSteps(
-            [learner], config.train.steps_per_execution
+            [learner], config.train.steps_per_execution, static_shapes=is_tpu()
         )
         if isinstance(self._strategy, tf.distribute.ParameterServerStrategy):
             self._steps = AsynchronousSteps(
@@ -410,18 +449,36 @@ class _Run:
 
         def parts(context: tf.distribute.InputContext) -> tf.data.Dataset:
             own = self._strategy.num_replicas_in_sync // context.num_input_pipelines
-            return for_replicas(
+            parts = for_replicas(
                 batches,
                 context.input_pipeline_id * own,
                 own,
                 self._strategy.num_replicas_in_sync,
-            ).prefetch(4)
+            )
+            return self._with_lookups(parts).prefetch(4)
 
         if isinstance(self._steps, AsynchronousSteps):
             return iter(for_replicas(batches, 0, 1, 1).prefetch(4))
+        if is_tpu():
+            # Its embedding hardware is given ids by the host.
+            on_host = tf.distribute.InputOptions(experimental_fetch_to_device=False)
+            distribute = self._strategy.distribute_datasets_from_function
+            return iter(distribute(parts, on_host))
         if self._strategy.num_replicas_in_sync == 1:
             return iter(parts(tf.distribute.InputContext()))
         return iter(self._strategy.distribute_datasets_from_function(parts))
+
+    def _with_lookups(self, parts: tf.data.Dataset) -> tf.data.Dataset:
+        """Parts of batches, on a TPU with what its embedding hardware is given."""
+        tables = self._model.tpu_tables
+        if tables is None or not is_tpu():
+            return parts
+
+        def apart(batch: Batch, size: tf.Tensor) -> tuple[Batch, tf.Tensor]:
+            features = {**batch.features, **tables.lookups(batch.features)}
+            return batch._replace(features=features), size
+
+        return parts.map(tf.autograph.experimental.do_not_convert(apart))
 
     def _batches(self, first: int, transform: Transform) -> tf.data.Dataset:
         data = self._config.data
@@ -436,6 +493,8 @@ class _Run:
                 self._data_service,
             ),
         )
+        if is_tpu():
+            batches = with_last_batch(batches, data.batch_size, "drop")
         return sample_negatives(
             batches, data.negative_rate, self._config.train.seed, first
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import tf_keras
 from smelu_tf.pipelines import Schema
 
 from .config import WideDeepConfig
-from .embeddings import StackedEmbedding, num_values
+from .embeddings import StackedEmbedding
+from .tables import large_columns
 
 Features = Mapping[str, tf.Tensor]
 
@@ -30,9 +31,12 @@ class Wide(tf_keras.layers.Layer):
         schema: the columns.
         crosses: tuples of id columns' names.
         cross_buckets: ids of each cross at most.
+        large: the columns whose tables stand alone (`tables.LargeTable`).
+        static_shapes: whether XLA compiles all of it; see `StackedEmbedding`.
         **kwargs: of the base layer.
 
-    Input: features as in `Batch`. Output shape: (B, 1).
+    Input: features as in `Batch`, and the rows of the large columns.
+    Output shape: (B, 1).
 
     Source: Cheng et al., Wide & Deep Learning, arXiv 1606.07792.
     """
@@ -42,6 +46,9 @@ class Wide(tf_keras.layers.Layer):
         schema: Schema,
         crosses: Sequence[Sequence[str]] = (),
         cross_buckets: int = 16384,
+        *,
+        large: Collection[str] = (),
+        static_shapes: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -65,25 +72,43 @@ class Wide(tf_keras.layers.Layer):
                 dtype=self.dtype_policy,
                 name="numeric",
             )
-        several = schema.multivalued
-        if schema.id_columns or several:
+        singles = [name for name in schema.id_columns if name not in large]
+        several = [c for c in schema.multivalued if c.name not in large]
+        if singles or several:
             # The same rows in the same order as the deep part's table has: what is
             # computed of a batch's ids for one of them serves both.
+            num_ids = [self._radices[name] for name in singles]
             self.ids = StackedEmbedding(
-                (*schema.num_ids, *(column.num_ids for column in several)),
+                [*num_ids, *(column.num_ids for column in several)],
                 1,
-                num_values=num_values(len(schema.id_columns), schema),
+                num_values=[1] * len(singles) + [c.max_values for c in several],
+                static_shapes=static_shapes,
                 dtype=self.dtype_policy,
                 name="ids",
             )
         if crosses:
             self.crosses = StackedEmbedding(
-                sizes, 1, dtype=self.dtype_policy, name="crosses"
+                sizes,
+                1,
+                static_shapes=static_shapes,
+                dtype=self.dtype_policy,
+                name="crosses",
             )
+        self._stacked = [self._places[name] for name in singles]
         self._several = [column.name for column in several]
+        columns = (*schema.id_columns, *(column.name for column in schema.multivalued))
+        self._large = [name for name in columns if name in large]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns whose rows are stacked in `ids`, in their order there."""
+        singles = [name for name, i in self._places.items() if i in self._stacked]
+        return (*singles, *self._several)
 
     @classmethod
-    def of(cls, schema: Schema, config: WideDeepConfig) -> Wide:
+    def of(
+        cls, schema: Schema, config: WideDeepConfig, static_shapes: bool = False
+    ) -> Wide:
         """The wide part that a configuration describes.
 
         It is linear, and cheap: float32 under any policy.
@@ -92,7 +117,15 @@ class Wide(tf_keras.layers.Layer):
             ValueError: a cross names an unknown column.
         """
         crosses = [_columns_of(cross, schema) for cross in config.crosses]
-        return cls(schema, crosses, config.cross_buckets, name="wide", dtype="float32")
+        return cls(
+            schema,
+            crosses,
+            config.cross_buckets,
+            large=large_columns(schema, config),
+            static_shapes=static_shapes,
+            name="wide",
+            dtype="float32",
+        )
 
     def build(self, input_shape: Any) -> None:
         """Makes the bias."""
@@ -105,8 +138,12 @@ class Wide(tf_keras.layers.Layer):
         if self.numeric is not None:
             parts.append(self.numeric(features["numeric"]))
         if self.ids is not None:
-            ids = [features[name] for name in ("ids", *self._several)]
+            single = features["ids"]
+            if len(self._stacked) < len(self._places):
+                single = tf.gather(single, np.array(self._stacked, np.int32), axis=1)
+            ids = [single, *(features[name] for name in self._several)]
             parts.append(tf.reduce_sum(self.ids(tf.concat(ids, axis=1)), axis=1))
+        parts += [features[f"wide/{name}"] for name in self._large]
         if self.crosses is not None:
             ids = tf.concat(self._cross_ids(features["ids"]), axis=1)
             parts.append(tf.reduce_sum(self.crosses(ids), axis=1))

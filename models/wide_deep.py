@@ -17,6 +17,7 @@ from .deep import Deep
 from .ensembles import added, mean_logit, other_towers
 from .metrics import BinaryMetrics
 from .optimizers import WideDeepOptimizer
+from .tpu_embeddings import TPUTables
 from .unknown_ids import UnknownIds
 from .wide import Wide
 
@@ -40,6 +41,10 @@ class WideDeep(tf_keras.Model):
         config: the model's shape.
         seed: of the initial weights, and of dropout.
         jit_compile: whether XLA compiles the deep part's layers.
+        static_shapes: whether XLA compiles all of the model, as on a TPU; see
+            `StackedEmbedding`.
+        tpu_options: under a `TPUStrategy`, `TPUTables`' `optimizer` and
+            `replica_rows`.
         **kwargs: of the base model; `dtype="mixed_bfloat16"` has the deep part's layers
             compute in bfloat16.
 
@@ -65,6 +70,8 @@ class WideDeep(tf_keras.Model):
         seed: int = 0,
         *,
         jit_compile: bool = False,
+        static_shapes: bool = False,
+        tpu_options: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         # Numbers are cast where they are computed with: the wide part gets them exact.
@@ -76,23 +83,30 @@ class WideDeep(tf_keras.Model):
         self.seed = seed
         self.transform = Transform(schema)
         self.wide = self.deep = self.unknown_ids = None
+        self.tpu_tables = TPUTables.of(schema, config, seed, **(tpu_options or {}))
         if config.unknown_rate:
             self.unknown_ids = UnknownIds(
                 config.unknown_rate, schema, name="unknown_ids"
             )
         if config.wide:
-            self.wide = Wide.of(schema, config)
+            self.wide = Wide.of(schema, config, static_shapes)
         if config.deep:
             self.deep = Deep(
                 schema,
                 config,
                 seed,
                 jit_compile=jit_compile,
+                static_shapes=static_shapes,
                 name="deep",
                 dtype=self.dtype_policy,
             )
         self.other_towers = other_towers(
-            schema, config, seed, jit_compile=jit_compile, dtype=self.dtype_policy
+            schema,
+            config,
+            seed,
+            jit_compile=jit_compile,
+            static_shapes=static_shapes,
+            dtype=self.dtype_policy,
         )
         # Built at once, so that weights can be counted, restored and exported.
         self(
@@ -137,12 +151,15 @@ class WideDeep(tf_keras.Model):
         """The logit of each tower, float32 (B, 1).
 
         Args:
-            features: as in `Batch`.
+            features: as in `Batch`; where they have the rows of large tables already
+                (`tables.LargeTable`), these are not looked up.
             training: if not, only of those that are served.
         """
         if self.unknown_ids is not None:
             ids = self.unknown_ids(features["ids"], training=training)
             features = {**features, "ids": ids}
+        if self.tpu_tables is not None and self.tpu_tables.first not in features:
+            features = {**features, **self.tpu_tables(features)}
         wide = [] if self.wide is None else [self.wide(features)]
         if self.deep is None:
             return [added(wide)]

@@ -138,7 +138,8 @@ def for_replicas(
     As of `for_worker`, batches are those of all replicas together. Beside each part
     comes the number of rows of the whole batch: a loss that is summed and divided by it
     has, added up over replicas, the gradient of the batch's mean, however uneven the
-    parts are.
+    parts are. Where batches have a static size that the replicas share evenly, so have
+    the parts.
 
     Args:
         batches: a dataset of `Batch`.
@@ -158,7 +159,15 @@ def for_replicas(
         def part(replica: tf.Tensor) -> tuple[Batch, tf.Tensor]:
             begin = size * replica // num_replicas
             end = size * (replica + 1) // num_replicas
-            return tf.nest.map_structure(lambda v: v[begin:end], batch), size
+
+            def own(values: tf.Tensor) -> tf.Tensor:
+                rows, num_rows = values[begin:end], values.shape[0]
+                if num_rows is not None and num_rows % num_replicas == 0:
+                    static = [num_rows // num_replicas, *values.shape[1:]]
+                    rows = tf.ensure_shape(rows, static)
+                return rows
+
+            return tf.nest.map_structure(own, batch), size
 
         return tf.data.Dataset.range(first, first + count, output_type=tf.int32).map(
             part

@@ -46,12 +46,18 @@ _VALIDATION_DATA = flags.DEFINE_string(
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
     "auto",
-    ["auto", "one_device", "mirrored", "multi_worker", "parameter_server"],
-    "Where the training runs: on one device, on all GPUs, or on the cluster that the "
-    "environment variable TF_CONFIG describes; auto: as TF_CONFIG and the GPUs are. On "
-    "a cluster every process is given the same command. With parameter servers the "
-    "order of updates is not determined; batches that a worker was lost with are "
-    "learned again, in part twice.",
+    ["auto", "one_device", "mirrored", "multi_worker", "parameter_server", "tpu"],
+    "Where the training runs: on one device, on all GPUs, on a TPU, or on the cluster "
+    "that the environment variable TF_CONFIG describes; auto: as TF_CONFIG and the "
+    "devices are. On a cluster every process is given the same command. With parameter "
+    "servers the order of updates is not determined; batches that a worker was lost "
+    "with are learned again, in part twice.",
+)
+_TPU = flags.DEFINE_string(
+    "tpu",
+    "local",
+    "With --strategy=tpu: which one: local, this machine's, or the name or address of "
+    "another one. Set --config.model.tables=tpu where tables are large.",
 )
 _RESOLVER = flags.DEFINE_enum(
     "resolver",
@@ -87,8 +93,8 @@ _JIT_COMPILE = flags.DEFINE_enum(
     "jit_compile",
     "auto",
     ["auto", "on", "off"],
-    "Whether XLA compiles the deep part's layers; auto: on GPUs and TPUs. On a CPU it "
-    "makes them slower.",
+    "Whether XLA compiles the deep part's layers; auto: on GPUs (on TPUs XLA "
+    "compiles all in any case). On a CPU it makes them slower.",
 )
 _JSON = flags.DEFINE_bool("json", False, "Print the figures as JSON.")
 _config = command_line.define_config()
@@ -115,6 +121,7 @@ def main() -> None:
             max_bad_rows=_MAX_BAD_ROWS.value,
             data_service=_DATA_SERVICE.value,
             strategy=_STRATEGY.value,
+            tpu=_TPU.value,
             jit_compile={"auto": None, "on": True, "off": False}[_JIT_COMPILE.value],
             built=lambda model: print(parameter_table(model), file=sys.stderr),
             progress=progress,

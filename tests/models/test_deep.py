@@ -8,7 +8,8 @@ import tensorflow as tf
 import tf_keras
 
 from smelu_tf.models import WideDeepConfig
-from smelu_tf.models.deep import Deep, embedding_dims
+from smelu_tf.models.deep import Deep
+from smelu_tf.models.tables import embedding_dims
 from smelu_tf.pipelines import Categorical, MultiValued, Numeric, Schema
 
 SCHEMA = Schema(

@@ -52,7 +52,8 @@ def _ref_trained(config, rows, batch_size):
     optimizer = WideDeepOptimizer.of(config.optimizer)
     learner = Learner(model, optimizer, BinaryMetrics())
     for batch in rows.batches(batch_size):
-        learner.learn(batch, tf.size(batch.label))
+        _, predicted = learner.learn(batch, tf.size(batch.label))
+        learner.count(predicted)
     return model, learner.metrics
 
 
