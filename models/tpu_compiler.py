@@ -14,8 +14,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import importlib
 import importlib.metadata
-import importlib.util
 import os
 import re
 import time
@@ -29,7 +29,15 @@ from smelu_tf.pipelines.files import reason_of
 
 from .tpu_hlo import AllReduces, Fusion, all_reduces, fusions_of
 
-_TESTED = "jax 0.10.2 and libtpu 0.0.52"
+_TESTED = "jax 0.10.2, libtpu 0.0.52 and tensorflow 2.21.0"
+
+_PARTS_OF_JAX = (
+    "jax.experimental.topologies",
+    "jax.extend.core",
+    "jax.extend.mlir.dialects.func",
+    "jax.extend.mlir.ir",
+    "jax.interpreters.mlir",
+)
 
 # libtpu expects the machine of a TPU. What it would ask there, it is told.
 _ENVIRONMENT = {
@@ -125,29 +133,25 @@ def compile_for_tpu(
         (8192, 8192)
     """
     text = _stablehlo(function, specs)
-    with _versions_that_fit():
-        jax = _import_jax()
+    with _compiler() as jax:
         chips = _chips(jax, topology)
         if not 1 <= num_chips <= len(chips):
             raise ValueError(
                 f"num_chips: expected 1 to {len(chips)}, as {topology} has, received "
                 f"{num_chips}."
             )
-        is_split = [spec.shape.rank > 0 for spec in specs]
-        for spec in specs if num_chips > 1 else ():
+        for spec in specs:
             if spec.shape.rank and spec.shape[0] % num_chips:
                 raise ValueError(
                     f"specs: expected a multiple of {num_chips} rows, a part for each "
                     f"chip, received {spec.shape[0]}."
                 )
+        lowered = _lowered(jax, text, specs, chips[:num_chips])
         start = time.monotonic()
-        # TensorFlow counts steps in 64 bits, which jax would cut to 32.
-        with jax.enable_x64(True):
-            lowered = _lowered(jax, text, is_split, chips[:num_chips])
-            try:
-                compiled = lowered.compile()
-            except jax.errors.JaxRuntimeError as error:
-                raise _refusal(topology, error) from None
+        try:
+            compiled = lowered.compile()
+        except jax.errors.JaxRuntimeError as error:
+            raise _refusal(topology, error) from None
         seconds = time.monotonic() - start
         cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
         optimized = compiled.as_text()
@@ -174,8 +178,8 @@ def num_chips(topology: str) -> int:
         ValueError: an unknown topology.
         ImportError: as `compile_for_tpu`.
     """
-    with _versions_that_fit():
-        return len(_chips(_import_jax(), topology))
+    with _compiler() as jax:
+        return len(_chips(jax, topology))
 
 
 def _stablehlo(function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) -> str:
@@ -186,7 +190,10 @@ def _stablehlo(function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) -> 
             "specs: expected static shapes, the only ones that a TPU program has, "
             f"received {unknown[0].shape}."
         )
-    traced = tf.function(function, jit_compile=True, autograph=False)
+    # Of its arguments it is to have those of the specs alone.
+    traced = tf.function(
+        lambda *values: function(*values), jit_compile=True, autograph=False
+    )
     try:
         # "TPU" would be refused for want of a device that holds the variables.
         return traced.experimental_get_compiler_ir(*specs)(
@@ -198,25 +205,48 @@ def _stablehlo(function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) -> 
         ) from None
 
 
-def _import_jax() -> Any:
-    """jax, its parts used here imported, and libtpu at hand."""
+@contextlib.contextmanager
+def _compiler() -> Iterator[Any]:
+    """jax with libtpu, for as long as something is compiled.
+
+    Turns what a change of jax, libtpu or TensorFlow breaks into one sentence.
+    """
     for name in ("jax", "libtpu"):
-        if importlib.util.find_spec(name) is None:
+        try:
+            importlib.import_module(name)
+        except ImportError:
             raise ImportError(
                 "expected the packages jax and libtpu to compile for TPUs, received "
                 f"no {name}; pip install 'smelu-tf[tpu-preflight]' (libtpu is there "
                 "for Linux on x86-64 alone)"
-            )
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import jax
-    import jax.experimental.topologies
-    import jax.extend.core
-    import jax.extend.mlir.dialects.func
-    import jax.extend.mlir.ir
-    import jax.interpreters.mlir
-
-    return jax
+            ) from None
+    added = {k: v for k, v in _ENVIRONMENT.items() if k not in os.environ}
+    os.environ.update(added)
+    try:
+        jax = importlib.import_module("jax")
+        for part in _PARTS_OF_JAX:
+            importlib.import_module(part)
+        # TensorFlow counts steps in 64 bits, which jax would cut to 32.
+        with jax.enable_x64(True):
+            yield jax
+    except (
+        AttributeError,
+        ImportError,
+        KeyError,
+        NotImplementedError,
+        TypeError,
+    ) as error:
+        versions = ", ".join(
+            f"{name} {importlib.metadata.version(name)}"
+            for name in ("jax", "libtpu", "tensorflow")
+        )
+        raise ImportError(
+            f"expected versions that work together, as {_TESTED}, received {versions}: "
+            f"{type(error).__name__}: {_reason(error)}"
+        ) from error
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def _chips(jax: Any, topology: str) -> list[Any]:
@@ -237,15 +267,17 @@ def _chips(jax: Any, topology: str) -> list[Any]:
     return list(devices)
 
 
-def _lowered(jax: Any, text: str, is_split: Sequence[bool], chips: list[Any]) -> Any:
+def _lowered(
+    jax: Any, text: str, specs: Sequence[tf.TensorSpec], chips: list[Any]
+) -> Any:
     """A StableHLO module as a jax program for chips, not yet compiled."""
-    arguments, results, donated = _signature(jax, text)
+    arguments, results, replaced = _signature(jax, text)
     mesh = jax.sharding.Mesh(np.array(chips), ("batch",))
     on_all, split = (
         jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes))
         for axes in ((), ("batch",))
     )
-    shardings = [split if is_batch else on_all for is_batch in is_split]
+    shardings = [split if spec.shape.rank else on_all for spec in specs]
     # Behind the arguments come the variables.
     shardings += [on_all] * (len(arguments) - len(shardings))
 
@@ -255,25 +287,38 @@ def _lowered(jax: Any, text: str, is_split: Sequence[bool], chips: list[Any]) ->
     jitted = jax.jit(
         program,
         in_shardings=tuple(shardings),
-        out_shardings=on_all if donated else None,
-        donate_argnums=donated,
+        # Where the batch's results are, is the compiler's choice.
+        out_shardings=[on_all if i in replaced else None for i in range(len(results))],
+        donate_argnums=tuple(replaced.values()),
         keep_unused=True,
     )
     return jitted.trace(*arguments).lower(lowering_platforms=("tpu",))
 
 
-def _signature(jax: Any, text: str) -> tuple[list[Any], tuple[Any, ...], list[int]]:
-    """A module's arguments and results, and the arguments that results replace."""
+def _signature(
+    jax: Any, text: str
+) -> tuple[list[Any], tuple[Any, ...], dict[int, int]]:
+    """A module's arguments and results, and which argument a result replaces."""
     with jax.interpreters.mlir.make_ir_context():
-        module = jax.extend.mlir.ir.Module.parse(text)
+        module = _parsed(jax.extend.mlir.ir, text)
         main = _main(module)
         arguments = [_shape(jax, str(kind)) for kind in main.type.inputs]
         results = tuple(_shape(jax, str(kind)) for kind in main.type.results)
         aliases = ""
         if "mhlo.input_output_alias" in module.operation.attributes:
             aliases = str(module.operation.attributes["mhlo.input_output_alias"])
-    donated = re.findall(r"parameter_number = (\d+)", aliases)
-    return arguments, results, [int(number) for number in donated]
+    pairs = re.findall(
+        r"parameter_number = (\d+).*?output_index = array<i64(?:: (\d+))?>", aliases
+    )
+    return arguments, results, {int(end or 0): int(start) for start, end in pairs}
+
+
+def _parsed(ir: Any, text: str) -> Any:
+    """A module of its text, which TensorFlow's StableHLO may have written otherwise."""
+    try:
+        return ir.Module.parse(text)
+    except ir.MLIRError as error:
+        raise NotImplementedError(_reason(error)) from None
 
 
 def _main(module: Any) -> Any:
@@ -287,6 +332,11 @@ def _main(module: Any) -> Any:
 
 def _shape(jax: Any, kind: str) -> Any:
     """A tensor type's text, as `tensor<8x128xf32>`, as jax's shape and dtype."""
+    if "?" in kind:
+        raise TPUCompilerError(
+            "expected results of static shapes, the only ones that a TPU program has, "
+            f"received a {kind}."
+        )
     *sizes, element = kind.removeprefix("tensor<").removesuffix(">").split("x")
     name = re.sub(r"^ui", "uint", element)
     name = {"i1": "bool", "bf16": "bfloat16"}.get(name, name)
@@ -306,7 +356,7 @@ def _primitive(jax: Any) -> Any:
 
     def lower(context: Any, *values: Any, text: str, results: Any) -> Any:
         ir, func = jax.extend.mlir.ir, jax.extend.mlir.dialects.func
-        module = ir.Module.parse(text)
+        module = _parsed(ir, text)
         _drop_copies(ir, module)
         kinds = _main(module).type.results
         name = jax.interpreters.mlir.merge_mlir_modules(
@@ -335,22 +385,6 @@ def _drop_copies(ir: Any, module: Any) -> None:
     for copy in copies:
         copy.operation.results[0].replace_all_uses_with(copy.operation.operands[0])
         copy.operation.erase()
-
-
-@contextlib.contextmanager
-def _versions_that_fit() -> Iterator[None]:
-    """Turns what a change of jax, libtpu or TensorFlow breaks into one sentence."""
-    try:
-        yield
-    except (AttributeError, KeyError, NotImplementedError, TypeError) as error:
-        versions = ", ".join(
-            f"{name} {importlib.metadata.version(name)}"
-            for name in ("jax", "libtpu", "tensorflow")
-        )
-        raise ImportError(
-            f"expected versions that work together, as {_TESTED}, received {versions}: "
-            f"{type(error).__name__}: {_reason(error)}"
-        ) from error
 
 
 def _refusal(topology: str, error: Exception) -> TPUCompilerError:

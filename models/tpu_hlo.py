@@ -139,9 +139,7 @@ def _computations(text: str) -> dict[str, list[_Instruction]]:
         if match:
             called = tuple(_CALLED.findall(text_line))
             op_names = tuple(
-                part
-                for name in _OP_NAME.findall(text_line)
-                for part in name.split(";")
+                part for name in _OP_NAME.findall(text_line) for part in name.split(";")
             )
             lines.append(_Instruction(match[1], match[2], match[3], called, op_names))
     return found
