@@ -72,8 +72,9 @@ class CompiledProgram:
         output_bytes: what it returns, updated weights included.
         aliased_bytes: of these, what takes the place of arguments.
         temp_bytes: what it needs besides. What fits into on-chip memory is not in it.
-        fusions: the kernels that hold operations of an activation.
-        all_reduces: what the chips exchange.
+        fusions: the kernels that hold operations of an activation; None where jax
+            cannot read the compiled program, whose operations are newer than it.
+        all_reduces: what the chips exchange; None as `fusions`.
         compile_seconds: how long the compiler took.
     """
 
@@ -86,8 +87,8 @@ class CompiledProgram:
     output_bytes: int
     aliased_bytes: int
     temp_bytes: int
-    fusions: tuple[Fusion, ...]
-    all_reduces: AllReduces
+    fusions: tuple[Fusion, ...] | None
+    all_reduces: AllReduces | None
     compile_seconds: float
 
     @property
@@ -154,7 +155,10 @@ def compile_for_tpu(
             raise _refusal(topology, error) from None
         seconds = time.monotonic() - start
         cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
-        optimized = compiled.as_text()
+        try:
+            optimized = compiled.as_text()
+        except jax.errors.JaxRuntimeError:
+            optimized = None
         return CompiledProgram(
             topology=topology,
             num_chips=num_chips,
@@ -165,8 +169,8 @@ def compile_for_tpu(
             output_bytes=memory.output_size_in_bytes,
             aliased_bytes=memory.alias_size_in_bytes,
             temp_bytes=memory.temp_size_in_bytes,
-            fusions=fusions_of(optimized, scope),
-            all_reduces=all_reduces(optimized),
+            fusions=None if optimized is None else fusions_of(optimized, scope),
+            all_reduces=None if optimized is None else all_reduces(optimized),
             compile_seconds=seconds,
         )
 

@@ -123,7 +123,8 @@ def _report(config, schema) -> None:
 
 def _show(result) -> None:
     """Prints what is known of one program."""
-    program, fusions = result.program, result.program.fusions
+    program, reduces = result.program, result.program.all_reduces
+    fusions = program.fusions or ()
     hbm = "" if result.hbm_bytes is None else f" of {_size(result.hbm_bytes)}"
     rows = [
         ("compiles for", f"{program.num_chips} chips of {program.topology}"),
@@ -133,16 +134,18 @@ def _show(result) -> None:
         ("transcendentals", f"{program.transcendentals:,}"),
         ("peak memory", f"{_size(program.peak_bytes)}{hbm}"),
         ("tables besides", _size(result.table_bytes)),
+        ("compiled in", f"{program.compile_seconds:.1f} s"),
         (
             "all-reduces",
-            f"{program.all_reduces.count}, {program.all_reduces.num_bytes:,} bytes",
+            f"{reduces.count}, {reduces.num_bytes:,} bytes" if reduces else "unknown",
         ),
         (
             "activation in",
             f"{len(fusions)} kernels, {sum(f.has_matmul for f in fusions)} of them "
-            "with a matrix product",
+            "with a matrix product"
+            if program.fusions is not None
+            else "unknown: jax cannot read this program; a later jax may",
         ),
-        ("compiled in", f"{program.compile_seconds:.1f} s"),
     ]
     for name, text in rows:
         print(f"{name:<16}  {text}")
