@@ -18,8 +18,10 @@ import importlib
 import importlib.metadata
 import os
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,9 +74,8 @@ class CompiledProgram:
         output_bytes: what it returns, updated weights included.
         aliased_bytes: of these, what takes the place of arguments.
         temp_bytes: what it needs besides. What fits into on-chip memory is not in it.
-        fusions: the kernels that hold operations of an activation; None where jax
-            cannot read the compiled program, whose operations are newer than it.
-        all_reduces: what the chips exchange; None as `fusions`.
+        fusions: the kernels that hold operations of an activation.
+        all_reduces: what the chips exchange.
         compile_seconds: how long the compiler took.
     """
 
@@ -87,8 +88,8 @@ class CompiledProgram:
     output_bytes: int
     aliased_bytes: int
     temp_bytes: int
-    fusions: tuple[Fusion, ...] | None
-    all_reduces: AllReduces | None
+    fusions: tuple[Fusion, ...]
+    all_reduces: AllReduces
     compile_seconds: float
 
     @property
@@ -149,16 +150,17 @@ def compile_for_tpu(
                 )
         lowered = _lowered(jax, text, specs, chips[:num_chips])
         start = time.monotonic()
-        try:
-            compiled = lowered.compile()
-        except jax.errors.JaxRuntimeError as error:
-            raise _refusal(topology, error) from None
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                # jax cannot read the programs of all chips, so libtpu writes them.
+                compiled = lowered.compile(
+                    {"xla_dump_to": folder, "xla_dump_hlo_as_text": True}
+                )
+            except jax.errors.JaxRuntimeError as error:
+                raise _refusal(topology, error) from None
+            optimized = _dumped(Path(folder))
         seconds = time.monotonic() - start
         cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
-        try:
-            optimized = compiled.as_text()
-        except jax.errors.JaxRuntimeError:
-            optimized = None
         return CompiledProgram(
             topology=topology,
             num_chips=num_chips,
@@ -169,8 +171,8 @@ def compile_for_tpu(
             output_bytes=memory.output_size_in_bytes,
             aliased_bytes=memory.alias_size_in_bytes,
             temp_bytes=memory.temp_size_in_bytes,
-            fusions=None if optimized is None else fusions_of(optimized, scope),
-            all_reduces=None if optimized is None else all_reduces(optimized),
+            fusions=fusions_of(optimized, scope),
+            all_reduces=all_reduces(optimized),
             compile_seconds=seconds,
         )
 
@@ -389,6 +391,14 @@ def _drop_copies(ir: Any, module: Any) -> None:
     for copy in copies:
         copy.operation.results[0].replace_all_uses_with(copy.operation.operands[0])
         copy.operation.erase()
+
+
+def _dumped(folder: Path) -> str:
+    """The text of the compiled program that libtpu has written into a folder."""
+    paths = list(folder.glob("*.after_optimizations.txt"))
+    if len(paths) != 1:
+        raise NotImplementedError(f"{len(paths)} texts of one compiled program")
+    return paths[0].read_text(encoding="utf-8")
 
 
 def _refusal(topology: str, error: Exception) -> TPUCompilerError:

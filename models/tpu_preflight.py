@@ -38,13 +38,13 @@ class Preflight:
     def figures(self) -> dict[str, Any]:
         """The figures by name, ready for JSON."""
         program = dataclasses.asdict(self.program)
-        reduces = program.pop("all_reduces") or {}
+        reduces = program.pop("all_reduces")
         fusions = program.pop("fusions")
         return {
             **program,
             "peak_bytes": self.program.peak_bytes,
-            "num_all_reduces": reduces.get("count"),
-            "all_reduce_bytes": reduces.get("num_bytes"),
+            "num_all_reduces": reduces["count"],
+            "all_reduce_bytes": reduces["num_bytes"],
             "activation": self.activation,
             "batch_size": self.batch_size,
             "table_bytes": self.table_bytes,

@@ -124,7 +124,7 @@ def _report(config, schema) -> None:
 def _show(result) -> None:
     """Prints what is known of one program."""
     program, reduces = result.program, result.program.all_reduces
-    fusions = program.fusions or ()
+    fusions = program.fusions
     hbm = "" if result.hbm_bytes is None else f" of {_size(result.hbm_bytes)}"
     rows = [
         ("compiles for", f"{program.num_chips} chips of {program.topology}"),
@@ -135,16 +135,11 @@ def _show(result) -> None:
         ("peak memory", f"{_size(program.peak_bytes)}{hbm}"),
         ("tables besides", _size(result.table_bytes)),
         ("compiled in", f"{program.compile_seconds:.1f} s"),
-        (
-            "all-reduces",
-            f"{reduces.count}, {reduces.num_bytes:,} bytes" if reduces else "unknown",
-        ),
+        ("all-reduces", f"{reduces.count}, {reduces.num_bytes:,} bytes"),
         (
             "activation in",
             f"{len(fusions)} kernels, {sum(f.has_matmul for f in fusions)} of them "
-            "with a matrix product"
-            if program.fusions is not None
-            else "unknown: jax cannot read this program; a later jax may",
+            "with a matrix product",
         ),
     ]
     for name, text in rows:
