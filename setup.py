@@ -22,6 +22,8 @@ RECALIBRATION = ["scipy>=1.13"]
 SERVING = ["tensorflow-serving-api>=2.19"]
 LITERT = ["ai-edge-litert>=2.1"]
 ONNX = ["onnx>=1.17", "onnxruntime>=1.22", "tf2onnx>=1.17"]
+# The TPU compiler is published for x86-64 alone.
+TPU_PREFLIGHT = ["jax>=0.10", "libtpu>=0.0.50; platform_machine == 'x86_64'"]
 EXTRAS = {
     "data": DATA,
     "plot": PLOT,
@@ -31,8 +33,7 @@ EXTRAS = {
     "litert": LITERT,
     "onnx": ONNX,
     "serving": SERVING,
-    # The TPU compiler is published for x86-64 alone.
-    "tpu-preflight": ["jax>=0.10", "libtpu>=0.0.50; platform_machine == 'x86_64'"],
+    "tpu-preflight": TPU_PREFLIGHT,
     "benchmark": ["deepctr==0.9.4", "tf-smelu==1.0.0"],
     "test": [
         *BEAM,
@@ -42,6 +43,7 @@ EXTRAS = {
         *PLOT,
         *RECALIBRATION,
         *SERVING,
+        *TPU_PREFLIGHT,
         "deepctr==0.9.4",
         "hypothesis>=6.100",
         "packaging>=24",
