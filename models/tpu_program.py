@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
+import smelu_tf
 from smelu_tf.pipelines import Batch, Schema
 
 from .config import TrainConfig
@@ -84,7 +86,8 @@ def training_program(
 
     def step(label: tf.Tensor, weight: tf.Tensor, *values: tf.Tensor) -> Any:
         batch = Batch(dict(zip(features, values, strict=True)), label, weight)
-        loss, predicted = learner.learn(batch, tf.constant(batch_size))
+        with _activations_of_a_tpu():
+            loss, predicted = learner.learn(batch, tf.constant(batch_size))
         return loss, predicted.logit, given.gradients
 
     of_rows = tf.TensorSpec([batch_size])
@@ -147,6 +150,17 @@ class _GivenRows(tf_keras.layers.Layer):
         names = [table.name for table in self._tables]
         looked_up_rows = looked_up(tf.convert_to_tensor(self._anchor))
         return dict(zip(names, looked_up_rows, strict=True))
+
+
+@contextlib.contextmanager
+def _activations_of_a_tpu() -> Iterator[None]:
+    """Inside, they are traced as under a TPU's strategy."""
+    policy = smelu_tf.get_kernel()
+    smelu_tf.set_kernel("tpu")
+    try:
+        yield
+    finally:
+        smelu_tf.set_kernel(policy)
 
 
 def _given(table: str) -> str:

@@ -30,19 +30,20 @@ class Elementwise:
             stands, at the joints of its pieces too.
         partials: (x, *parameters) -> the partial derivative of y, in x first and then
             in each parameter.
-        from_output: whether the partials take y in place of x. Then y is all that is
-            kept for the gradient.
+        from_output: (y, *parameters) -> the same, if y determines it. Then y is all
+            that is kept for the gradient, where `kernel.keeps_input` does not say
+            otherwise.
     """
 
     def __init__(
-        self, value: Formula, partials: Sequence[Formula], from_output: bool = False
+        self,
+        value: Formula,
+        partials: Sequence[Formula],
+        from_output: Sequence[Formula] = (),
     ) -> None:
         self._value = kernel.Pass(value)
-        self._in_x, *self._in_parameters = [
-            kernel.Pass(_times(partial), rounded=index == 0)
-            for index, partial in enumerate(partials)
-        ]
-        self._from_output = from_output
+        self._partials = _passes(partials)
+        self._from_output = _passes(from_output)
 
     # There is nothing here for AutoGraph, which takes its time to find that out.
     @tf.autograph.experimental.do_not_convert
@@ -51,6 +52,8 @@ class Elementwise:
         if not kernel.wants_gradient():
             return self._value(x, *parameters, compiled=False)
         compiled = kernel.should_compile(x)
+        from_output = bool(self._from_output) and not kernel.keeps_input()
+        of_x, *of_parameters = self._from_output if from_output else self._partials
         # What the gradient is computed from: x, or y in its place, and the parameters,
         # as the function below is given them. Within a branch or a loop these are not
         # the caller's tensors.
@@ -60,26 +63,34 @@ class Elementwise:
             rest = iter(tensors)
             here = [p if isinstance(p, float) else next(rest) for p in parameters]
             y = self._value(x, *here, compiled=compiled)
-            kept[:] = [y if self._from_output else x, *here]
+            kept[:] = [y if from_output else x, *here]
             return y
 
         def gradient(dy: tf.Tensor) -> list[tf.Tensor]:
             # A compiled function cannot take a branch's tensors itself, an op can.
             of, *here = kept if tf.executing_eagerly() else map(_identity, kept)
-            in_x = self._in_x(dy, of, *here, compiled=compiled)
+            in_x = of_x(dy, of, *here, compiled=compiled)
             return [in_x] + [
                 _sum_to(partial(dy, of, *here, compiled=compiled), p)
-                for partial, p in zip(self._in_parameters, here, strict=True)
+                for partial, p in zip(of_parameters, here, strict=True)
                 if not isinstance(p, float)
             ]
 
         tensors = [p for p in parameters if not isinstance(p, float)]
         y = recording.with_gradient(value, gradient, [x, *tensors])
-        if self._from_output:
+        if from_output:
             # The output as the caller has it: the gradient, computed from it, can be
             # differentiated through it down to x.
             kept[0] = y
         return y
+
+
+def _passes(partials: Sequence[Formula]) -> list[kernel.Pass]:
+    """Partial derivatives times the gradient of y, as passes."""
+    return [
+        kernel.Pass(_times(partial), rounded=index == 0)
+        for index, partial in enumerate(partials)
+    ]
 
 
 def _identity(value: Parameter) -> Parameter:

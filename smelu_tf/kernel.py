@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from .recording import is_recording
 
-KernelPolicy = Literal["auto", "xla", "ops"]
-_POLICIES = ("auto", "xla", "ops")
+KernelPolicy = Literal["auto", "xla", "ops", "tpu"]
+_POLICIES = ("auto", "xla", "ops", "tpu")
 
 # Where the size is known and below this, plain ops are as fast or faster.
 _MIN_SIZE = 1 << 16
@@ -30,8 +30,9 @@ def set_kernel(policy: KernelPolicy) -> None:
     """Sets how activations are run from now on; read when a function is traced.
 
     Args:
-        policy: `auto` (compiled while a gradient is recorded), `xla` (always
-            compiled) or `ops` (never).
+        policy: `auto` (compiled while a gradient is recorded; under a `TPUStrategy`
+            as `tpu`), `xla` (always compiled), `ops` (never), or `tpu`: never by
+            itself, as a part of a program that XLA compiles for a TPU.
 
     Raises:
         ValueError: another policy.
@@ -58,6 +59,22 @@ def wants_gradient() -> bool:
     return _policy != "auto" or is_recording()
 
 
+def keeps_input() -> bool:
+    """Whether gradients are taken from the input, where they could be from the output.
+
+    In a TPU's program the input costs nothing: the compiler keeps what it likes, and
+    computes the output anew from it inside the next matrix product. There SmeLU's step
+    has exactly the bytes and the peak memory of ReLU's, and no root, where by the
+    output it has 0.8 % more bytes (`scripts/tpu_preflight.py --activation_report`).
+    """
+    if _policy != "auto":
+        return _policy == "tpu"
+    # What a TPU runs is always a graph.
+    return not tf.executing_eagerly() and isinstance(
+        tf.distribute.get_strategy(), tf.distribute.TPUStrategy
+    )
+
+
 def should_compile(x: tf.Tensor) -> bool:
     """Whether the passes over x are to be compiled, by the policy in force.
 
@@ -73,7 +90,7 @@ def should_compile(x: tf.Tensor) -> bool:
 
     The other functions take more operations, and gain from 2¹⁶ elements on.
     """
-    if not wants_gradient():
+    if not wants_gradient() or keeps_input():
         return False
     if _policy != "auto":
         return _policy == "xla"

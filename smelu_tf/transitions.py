@@ -7,7 +7,7 @@ SmeLU in the form used here, with r = (clip(x, -β, β) + β) / 2β:
 It is exact in both tails, right at ±∞ and at β = 0, where it is ReLU; differentiated
 as it stands it is right at the joints too. Since r = sqrt(min(y / β, 1)), the gradient
 needs the output alone, which the next layer keeps anyway: SmeLU costs no more memory
-than ReLU.
+than ReLU. In a TPU's program it is taken from the input (`kernel.keeps_input`).
 
 gSmeLU with u = clip(x, -α, β), r = (u + α) / (α + β) (1 where x > β) and Δ = g₊ - g₋:
 
@@ -40,12 +40,29 @@ def _divide(a: tf.Tensor, b: Parameter) -> tf.Tensor:
     return tf.raw_ops.RealDiv(x=a, y=b)
 
 
-def _smelu(x: tf.Tensor, beta: Parameter) -> tf.Tensor:
+def _smelu_share(x: tf.Tensor, beta: Parameter) -> tf.Tensor:
+    """r; 0 where there is no transition."""
     # x is clipped, not r: the quotient stays finite, and so does its derivative.
     inside = tf.minimum(tf.maximum(x, -beta), beta)
-    r = _divide(_add(inside, beta), at_least_tiny(2 * beta, x))
+    return _divide(_add(inside, beta), at_least_tiny(2 * beta, x))
+
+
+def _smelu(x: tf.Tensor, beta: Parameter) -> tf.Tensor:
+    r = _smelu_share(x, beta)
     # Where both are equal, at x = beta, TensorFlow differentiates the first.
     return tf.maximum(_multiply(r, _multiply(r, beta)), x)
+
+
+def _smelu_in_x(x: tf.Tensor, beta: Parameter) -> tf.Tensor:
+    r = _smelu_share(x, beta)
+    # At the left joint TensorFlow is to differentiate the tail.
+    r = tf.where(x <= -beta, tf.zeros_like(r), r)
+    return tf.where(x > beta, tf.ones_like(r), r)
+
+
+def _smelu_in_beta(x: tf.Tensor, beta: Parameter) -> tf.Tensor:
+    r = _smelu_in_x(x, beta)
+    return r * (1 - r)
 
 
 def _smelu_slope(y: tf.Tensor, beta: Parameter) -> tf.Tensor:
@@ -61,7 +78,11 @@ def _smelu_beta_slope(y: tf.Tensor, beta: Parameter) -> tf.Tensor:
     return r * (1 - r)
 
 
-SMELU = Elementwise(_smelu, [_smelu_slope, _smelu_beta_slope], from_output=True)
+SMELU = Elementwise(
+    _smelu,
+    [_smelu_in_x, _smelu_in_beta],
+    from_output=[_smelu_slope, _smelu_beta_slope],
+)
 
 
 def _transition(

@@ -18,9 +18,9 @@ finite = st.floats(-1e6, 1e6, allow_nan=False)
 widths = st.floats(1e-3, 1e3)
 
 
-@pytest.fixture(autouse=True, params=["ops", "xla"])
+@pytest.fixture(autouse=True, params=["ops", "xla", "tpu"])
 def policy(request):
-    """Every test runs with both ways of running the passes."""
+    """Every test runs with all ways of running the passes."""
     smelu_tf.set_kernel(request.param)
     yield request.param
     smelu_tf.set_kernel("auto")

@@ -17,7 +17,7 @@ def policy():
 
 
 def test_policies():
-    with pytest.raises(ValueError, match="kernel: expected one of auto, xla, ops"):
+    with pytest.raises(ValueError, match="kernel: expected one of auto, xla, ops, tpu"):
         smelu_tf.set_kernel("fast")
     smelu_tf.set_kernel("auto")
     assert smelu_tf.get_kernel() == "auto"
@@ -46,6 +46,35 @@ def test_auto_compiles_in_training_and_never_in_a_traced_prediction():
     assert not is_compiled(tf.function(smelu))
     assert is_compiled(tf.function(gradient), (1 << 8, 1 << 8))
     assert not is_compiled(tf.function(gradient), (1 << 8, 1 << 7))
+
+
+def test_a_tpu_s_program_takes_slopes_from_the_input_without_a_root(monkeypatch):
+
+    @tf.function
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = smelu(x)
+        return tape.gradient(y, x)
+
+    def operations():
+        graph = gradient.get_concrete_function(tf.TensorSpec([1 << 17])).graph
+        functions = graph.as_graph_def().library.function
+        nodes = [n for f in functions for n in f.node_def]
+        found = {node.op for node in [*graph.as_graph_def().node, *nodes]}
+        return "Sqrt" in found, "_XlaMustCompile" in str(graph.as_graph_def())
+
+    assert operations() == (True, True)
+    smelu_tf.set_kernel("tpu")
+    gradient = tf.function(gradient.python_function)
+    assert operations() == (False, False)
+    smelu_tf.set_kernel("auto")
+    # As under a TPU's strategy, which cannot be made here.
+    monkeypatch.setattr(tf.distribute, "get_strategy", lambda: strategy)
+    strategy = object.__new__(tf.distribute.TPUStrategy)
+    assert not kernel.keeps_input()  # eager
+    gradient = tf.function(gradient.python_function)
+    assert operations() == (False, False)
 
 
 def test_the_private_module_is_there():
