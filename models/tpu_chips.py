@@ -6,6 +6,8 @@ import dataclasses
 import os
 import re
 
+from .accelerators import ACCELERATORS
+
 
 @dataclasses.dataclass(frozen=True)
 class TPUChip:
@@ -22,18 +24,14 @@ class TPUChip:
     num_sparse_cores: int
 
 
-_GB = 10**9
+# Of each generation's chips, as Google's pages have it; v5e's page names none.
+_NUM_SPARSE_CORES = {"v4": 4, "v5e": 0, "v5p": 4, "v6e": 2}
 
 CHIPS: dict[str, TPUChip] = {
-    chip.name: chip
-    for chip in (
-        TPUChip("v4", 32 * _GB, 4),
-        TPUChip("v5e", 16 * _GB, 0),
-        TPUChip("v5p", 95 * _GB, 4),
-        TPUChip("v6e", 32 * _GB, 2),
-    )
+    name: TPUChip(name, int(ACCELERATORS[name].memory_bytes), num_sparse_cores)
+    for name, num_sparse_cores in _NUM_SPARSE_CORES.items()
 }
-"""The generations by name, as Google's pages of each describe them."""
+"""The generations by name."""
 
 # What a TPU's machine calls itself (v5litepod-16), where it differs.
 _ALIASES = {"v5litepod": "v5e"}

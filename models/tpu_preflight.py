@@ -83,7 +83,8 @@ def preflight(
     )
     config.validate()
     chip = CHIPS.get(topology.partition(":")[0])
-    check_tpu(config, schema, chips, chip)
+    divides_tables = chip is None or chip.num_sparse_cores > 0
+    check_tpu(config, schema, chips, chip, has_embedding_hardware=divides_tables)
     step = training_program(config, schema, rows)
     program = compile_for_tpu(
         step.function, step.specs, topology, num_chips=chips, scope=SCOPE
