@@ -36,10 +36,11 @@ def test_a_step_compiles_and_is_reported():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1000)
 def test_activations_are_compared_and_the_largest_batch_is_found():
     arguments = ("--topology=v6e:2x2", "--num_chips=1", "--batch_size=128")
     code, out, err = preflight(
-        *SMALL, *arguments, "--activation_report", "--find_batch"
+        *SMALL, *arguments, "--activation_report", "--find_batch", timeout=900
     )
     assert (code, err) == (0, "")
     assert out.startswith("compiles for      1 chips of v6e:2x2\n")
