@@ -9,6 +9,7 @@ pytest.importorskip("jax", reason="jax is not installed")
 pytest.importorskip("libtpu", reason="libtpu is there for Linux on x86-64 alone")
 
 SMALL = (
+    "--topology=v4:2x2x1",
     "--num_ids=2000",
     "--config.model.tables=tpu",
     "--config.model.tpu_table_ids=1000",
@@ -25,12 +26,12 @@ def test_a_step_compiles_and_is_reported():
     code, out, err = preflight(*SMALL, "--batch_size=128", "--json")
     assert (code, err) == (0, "")
     figures = json.loads(out)
-    assert figures["topology"] == "v5e:2x2" and figures["num_chips"] == 4
+    assert figures["topology"] == "v4:2x2x1" and figures["num_chips"] == 4
     assert figures["batch_size"] == 128 and figures["activation"] == "smelu:1"
     assert figures["num_all_reduces"] > 0
     # 26 columns, each with a weight and an embedding; Adam's and FTRL's slots.
     assert figures["table_bytes"] == 4 * 26 * 500 * 3 * (8 + 8)
-    assert figures["hbm_bytes"] == 16_000_000_000
+    assert figures["hbm_bytes"] == 32 << 30
     scopes = {s for each in figures["activation_fusions"] for s in each["scopes"]}
     assert {"activation_0", "activation_1", "activation_0_gradient"} <= scopes
 
@@ -69,7 +70,7 @@ def test_a_run_gives_config_and_schema(tmp_path):
 def test_what_does_not_fit_ends_with_one():
     code, out, err = preflight(*SMALL, "--batch_size=33554432")
     assert (code, out) == (1, "")
-    assert err.startswith("tpu_preflight.py: v5e:2x2: ") and err.count("\n") == 1
+    assert err.startswith("tpu_preflight.py: v4:2x2x1: ") and err.count("\n") == 1
 
 
 @pytest.mark.slow
@@ -84,6 +85,7 @@ def test_what_does_not_fit_ends_with_one():
         (("--num_ids=1",), "--num_ids"),
         (("--config.model.activation=tanhh",), "tanhh"),
         (("--num_ids=100000000",), "tables: expected at most"),
+        (("--config.model.tables=tpu",), "model.tables: expected stacked on a TPU"),
     ],
 )
 def test_bad_arguments_are_one_line(arguments, message):
