@@ -67,8 +67,6 @@ class ModelWeights:
 def path_of(variable: tf.Variable, model: WideDeep) -> str:
     """A weight's name without its model's: `wide/ids/table`."""
     name = variable.name.removeprefix(f"{model.name}/")
-    # TensorFlow Recommenders' layer takes no name: Keras numbers it.
-    name = re.sub(r"^tpu_tables/tpu_embedding(_\d+)?/", "", name)
     return re.sub(r"(/part_\d+)?(:\d+)?$", "", name)
 
 

@@ -76,6 +76,7 @@ class TPUTables(tf_keras.layers.Layer):
     ) -> None:
         super().__init__(**{"name": "tpu_tables", "dtype": "float32", **kwargs})
         self.tables = tuple(tables)
+        self._replica_rows = replica_rows
         self._places = {name: i for i, name in enumerate(schema.id_columns)}
         seeds = np.random.SeedSequence((seed, len(tables))).generate_state(len(tables))
         self._embedding = tfrs.layers.embedding.TPUEmbedding(
@@ -134,6 +135,12 @@ class TPUTables(tf_keras.layers.Layer):
                 ids = _without_padding(features[table.column])
             found[_lookup_name(table.column)] = ids
         return found
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes the tables; on a TPU, sets its embedding hardware up."""
+        shape = tf.TensorShape([self._replica_rows or None])
+        self._embedding.build({table.name: shape for table in self.tables})
+        self.built = True
 
     def call(self, features: Features) -> dict[str, tf.Tensor]:
         """The tables' rows of a batch."""

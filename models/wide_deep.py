@@ -108,9 +108,15 @@ class WideDeep(tf_keras.Model):
             static_shapes=static_shapes,
             dtype=self.dtype_policy,
         )
-        # Built at once, so that weights can be counted, restored and exported.
+        # Built at once, so that weights can be counted, restored and exported. A TPU
+        # looks rows up in its training step alone.
+        rows = {}
+        if self.tpu_tables is not None:
+            self.tpu_tables.build()
+            rows = {t.name: tf.zeros([1, t.dim]) for t in self.tpu_tables.tables}
         self(
             {
+                **rows,
                 "numeric": tf.zeros([1, 2 * len(schema.numeric)]),
                 "ids": tf.zeros([1, len(schema.id_columns)], tf.int32),
                 **{
