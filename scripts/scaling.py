@@ -28,7 +28,7 @@ import command_line
 if TYPE_CHECKING:
     from smelu_tf.models.accelerators import Slice
     from smelu_tf.models.scaling import Assumptions, Prediction
-    from smelu_tf.models.workload import Workload
+    from smelu_tf.models.workload import DenseProgram, Workload
 
 _config = command_line.define_config("criteo_1tb")
 _CHIPS = flags.DEFINE_list(
@@ -96,44 +96,20 @@ _JSON = flags.DEFINE_bool("json", False, "Print the figures as JSON.")
 
 def main() -> None:
     from smelu_tf.models.accelerators import parse_slice
-    from smelu_tf.models.scaling import Assumptions, MemoryShortageError, predict
-    from smelu_tf.models.workload import Workload, load_program
+    from smelu_tf.models.scaling import MemoryShortageError, predict
+    from smelu_tf.models.workload import Workload
     from smelu_tf.pipelines.presets import named_schema
 
     config = _config()
     config.validate()
-    assumptions = Assumptions(
-        compute_efficiency=_COMPUTE_EFFICIENCY.value,
-        memory_efficiency=_MEMORY_EFFICIENCY.value,
-        interconnect_efficiency=_INTERCONNECT_EFFICIENCY.value,
-        usable_memory=_USABLE_MEMORY.value,
-        tables=_TABLES.value,
-        copied_below=_COPIED_BELOW.value,
-        exchange_bytes=_EXCHANGE_BYTES.value,
-        distinct=_DISTINCT.value,
-        reader_examples_per_second=_READER.value,
-    )
-    workload = Workload.of(
-        config, named_schema(config.data.schema), _NUM_EXAMPLES.value
-    )
+    assumptions = _assumptions()
+    schema = named_schema(config.data.schema)
+    workload = Workload.of(config, schema, _NUM_EXAMPLES.value)
     slices = [parse_slice(text) for text in _CHIPS.value]
-    programs = [load_program(path) for path in _PREFLIGHT.value]
-    own = {
-        chips.name: program
-        for chips in slices
-        for program in programs
-        if program.fits(chips, workload.batch_size)
-    }
-    if programs and not own:
-        raise ValueError(
-            f"--preflight: expected a program for one of {', '.join(_CHIPS.value)} and "
-            f"its part of {workload.batch_size} examples, received "
-            + ", ".join(f"{p.origin}, of {p.num_examples}" for p in programs)
-            + "."
-        )
+    programs = _compiled_programs(slices, workload)
     predictions, shortages = [], []
     for chips in slices:
-        program = own.get(chips.name)
+        program = programs.get(chips.name)
         try:
             predictions.append(
                 predict(workload, chips, assumptions, program, _PRICE.value)
@@ -146,6 +122,46 @@ def main() -> None:
         print(_as_json(workload, assumptions, slices, predictions, shortages))
     else:
         _show(workload, assumptions, slices, predictions, shortages)
+
+
+def _assumptions() -> "Assumptions":
+    """What the flags say is assumed."""
+    from smelu_tf.models.scaling import Assumptions
+
+    return Assumptions(
+        compute_efficiency=_COMPUTE_EFFICIENCY.value,
+        memory_efficiency=_MEMORY_EFFICIENCY.value,
+        interconnect_efficiency=_INTERCONNECT_EFFICIENCY.value,
+        usable_memory=_USABLE_MEMORY.value,
+        tables=_TABLES.value,
+        copied_below=_COPIED_BELOW.value,
+        exchange_bytes=_EXCHANGE_BYTES.value,
+        distinct=_DISTINCT.value,
+        reader_examples_per_second=_READER.value,
+    )
+
+
+def _compiled_programs(
+    slices: Sequence["Slice"], workload: "Workload"
+) -> dict[str, "DenseProgram"]:
+    """The programs of --preflight by the names of the chips that they are for."""
+    from smelu_tf.models.workload import load_program
+
+    programs = [load_program(path) for path in _PREFLIGHT.value]
+    found = {
+        chips.name: program
+        for chips in slices
+        for program in programs
+        if program.fits(chips, workload.batch_size)
+    }
+    if programs and not found:
+        raise ValueError(
+            f"--preflight: expected a program for one of {', '.join(_CHIPS.value)} and "
+            f"its part of {workload.batch_size} examples, received "
+            + ", ".join(f"{p.origin}, of {p.num_examples}" for p in programs)
+            + "."
+        )
+    return found
 
 
 def _as_json(
