@@ -119,7 +119,7 @@ _config = command_line.define_config()
 
 
 def main() -> None:
-    from smelu_tf.models import load_metrics, parameter_table, strategies, train
+    from smelu_tf.models import parameter_table, strategies, train
     from smelu_tf.pipelines import open_rows
 
     strategies.resolve_cluster(_RESOLVER.value, _slurm_jobs())
@@ -152,13 +152,20 @@ def main() -> None:
     if not result.finished:
         print("train: stopped; the same command goes on.", file=sys.stderr)
     elif strategies.is_chief():
-        metrics = load_metrics(Path(_MODEL_DIR.value))
-        sections = ("validation", "window", "progressive")
-        code = _difference.exit_code(
-            {name: metrics.get(name, {}) for name in sections},
-            metrics.get("comparison", {}).get("model", ""),
-        )
+        code = _exit_code()
     strategies.end_process(code)
+
+
+def _exit_code() -> int:
+    """1 where predictions differ too much from those of --compare_to, else 0."""
+    from smelu_tf.models import load_metrics
+
+    metrics = load_metrics(Path(_MODEL_DIR.value))
+    sections = ("validation", "window", "progressive")
+    return _difference.exit_code(
+        {name: metrics.get(name, {}) for name in sections},
+        metrics.get("comparison", {}).get("model", ""),
+    )
 
 
 def _figures(result) -> dict[str, float | int | None]:
