@@ -55,7 +55,10 @@ _ACTIVATION_REPORT = flags.DEFINE_bool(
     "Compile the step with relu, smelu:1, swish and gelu as well, and compare them.",
 )
 _FIND_BATCH = flags.DEFINE_bool(
-    "find_batch", False, "Find the most rows a chip (a power of two) that fit."
+    "find_batch",
+    False,
+    "Find the most rows a chip that fit: a power of two, up to 131,072. It compiles "
+    "large programs, which takes minutes.",
 )
 _JSON = flags.DEFINE_bool("json", False, "Print the figures as JSON.")
 _config = command_line.define_config("criteo_kaggle")
@@ -115,7 +118,7 @@ def _report(config, schema) -> None:
         return
     _show(result)
     if _FIND_BATCH.value:
-        print(f"largest batch     {largest.batch_size:,} rows a chip")
+        print(f"largest batch     {largest.batch_size:,} rows a chip (up to 131,072)")
     if others:
         print()
         _show_activations(others)

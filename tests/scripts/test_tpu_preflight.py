@@ -37,18 +37,12 @@ def test_a_step_compiles_and_is_reported():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1000)
-def test_activations_are_compared_and_the_largest_batch_is_found():
-    arguments = ("--topology=v6e:2x2", "--num_chips=1", "--batch_size=128")
-    code, out, err = preflight(
-        *SMALL, *arguments, "--activation_report", "--find_batch", timeout=900
-    )
+def test_activations_are_compared():
+    arguments = ("--topology=v4:2x2x1", "--num_chips=1", "--batch_size=128")
+    code, out, err = preflight(*SMALL, *arguments, "--activation_report")
     assert (code, err) == (0, "")
-    assert out.startswith("compiles for      1 chips of v6e:2x2\n")
-    lines = out.splitlines()
-    (largest,) = [line for line in lines if line.startswith("largest batch")]
-    assert int(largest.split()[2].replace(",", "")) >= 1 << 16
-    table = lines[-5:]
+    assert out.startswith("compiles for      1 chips of v4:2x2x1\n")
+    table = out.splitlines()[-5:]
     assert table[0].split()[:2] == ["bytes", "accessed"]
     assert [row.split()[0] for row in table[1:]] == ["relu", "smelu:1", "swish", "gelu"]
 
