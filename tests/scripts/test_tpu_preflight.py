@@ -78,7 +78,7 @@ def test_what_does_not_fit_ends_with_one():
         (("--model_dir=none",), "none"),
         (("--num_ids=1",), "--num_ids"),
         (("--config.model.activation=tanhh",), "tanhh"),
-        (("--num_ids=100000000",), "tables: expected at most"),
+        (("--num_ids=50000000",), "tables: expected at most"),
         (("--config.model.tables=tpu",), "model.tables: expected stacked on a TPU"),
     ],
 )
