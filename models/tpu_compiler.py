@@ -46,7 +46,7 @@ _ENVIRONMENT = {
     "TPU_SKIP_MDS_QUERY": "1",  # or it waits for a cloud's metadata server
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",  # any; the topology's name is what counts
     "TPU_WORKER_HOSTNAMES": "localhost",
-    "TPU_LOG_DIR": "disabled",  # or it writes to /tmp/tpu_logs
+    "TPU_LOG_DIR": "disabled",  # or it leaves files of logs
     # Or a second process that compiles is refused: a lock is held as if on a chip.
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
