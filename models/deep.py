@@ -15,7 +15,12 @@ from .config import WideDeepConfig
 from .embeddings import StackedEmbedding
 from .net import Net, WithNet
 from .seeds import tower_seed
-from .tables import embedding_dims, large_columns
+from .tables import (
+    embedding_dims,
+    ids_by_column,
+    large_columns,
+    values_by_column,
+)
 
 Features = Mapping[str, tf.Tensor]
 
@@ -90,16 +95,14 @@ class Deep(WithNet):
             tuple(name for name in dims if dims[name] == width) for width in widths
         )
         self.columns = [(name, dims[name]) for group in self._columns for name in group]
-        self._large = large_columns(schema, config)
+        large = large_columns(schema, config)
         self._single = {name: place for place, name in enumerate(schema.id_columns)}
-        num_ids = dict(zip(schema.id_columns, schema.num_ids, strict=True))
-        num_ids |= {column.name: column.num_ids for column in schema.multivalued}
-        max_values = {column.name: column.max_values for column in schema.multivalued}
+        num_ids, num_values = ids_by_column(schema), values_by_column(schema)
         self.embeddings: list[StackedEmbedding | None] = []
         self._stacked: list[tuple[str, ...]] = []
         for width, group, table_seed in zip(widths, self._columns, seeds, strict=True):
             is_usual = width == config.embedding_dim
-            stacked = tuple(name for name in group if name not in self._large)
+            stacked = tuple(name for name in group if name not in large)
             self._stacked.append(stacked)
             if not stacked:
                 self.embeddings.append(None)
@@ -111,7 +114,7 @@ class Deep(WithNet):
                     tf_keras.initializers.RandomNormal(
                         stddev=config.embedding_stddev, seed=table_seed
                     ),
-                    num_values=[max_values.get(name, 1) for name in stacked],
+                    num_values=[num_values[name] for name in stacked],
                     static_shapes=static_shapes,
                     dtype=self.dtype_policy,
                     name="embeddings" if is_usual else f"embeddings_{width}",

@@ -9,6 +9,8 @@ import numpy as np
 from smelu_tf.pipelines import Categorical, Schema
 from smelu_tf.pipelines.transform import MISSING_ID, UNKNOWN_ID
 
+from .tables import ids_by_column
+
 NONE = -1
 """Stands for no id: the counterpart of an id that another schema has not."""
 
@@ -68,7 +70,7 @@ def same_ids(name: str, ours: Schema, theirs: Schema) -> np.ndarray:
         >>> same_ids("site", ours, theirs)
         array([ 0,  1, -1,  2])
     """
-    num_ids = _num_ids(ours)[name]
+    num_ids = ids_by_column(ours)[name]
     if id_spaces(ours)[name] == id_spaces(theirs)[name]:
         return np.arange(num_ids)
     same = np.full(num_ids, NONE)
@@ -98,8 +100,3 @@ def _text_space(column: Categorical, seed: int) -> Hashable:
 
 def _text_columns(schema: Schema) -> dict[str, Categorical]:
     return {column.name: column for column in schema.text_columns}
-
-
-def _num_ids(schema: Schema) -> dict[str, int]:
-    single = zip(schema.id_columns, schema.num_ids, strict=True)
-    return {**dict(single), **{c.name: c.num_ids for c in schema.multivalued}}

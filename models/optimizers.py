@@ -28,6 +28,9 @@ EPSILON = 1e-7
 BETA_1, BETA_2 = 0.9, 0.999
 """Adam's decays of the mean and of the mean square of gradients."""
 
+NUM_SLOTS = {"adam": 2, "adagrad": 1, "ftrl": 2}
+"""How many numbers each rule keeps of a weight."""
+
 
 @tf_keras.saving.register_keras_serializable("smelu_tf")
 class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):

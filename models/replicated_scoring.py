@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
+from .strategies import AS_GIVEN
 from .wide_deep import WideDeep
 
 Features = Mapping[str, tf.Tensor]
@@ -37,8 +38,7 @@ def replicated_logit(
 
     @tf.function(autograph=False)
     def scored(parts: Features) -> tf.Tensor:
-        options = tf.distribute.RunOptions(experimental_enable_dynamic_batch_size=False)
-        logits = strategy.run(score, args=(parts,), options=options)
+        logits = strategy.run(score, args=(parts,), options=AS_GIVEN)
         return tf.concat(strategy.experimental_local_results(logits), axis=0)
 
     def own(features: Features, replica: int) -> Features:

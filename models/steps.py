@@ -19,6 +19,7 @@ from .comparison import Comparison
 from .loss_scale import AnyOptimizer
 from .losses import Objective
 from .metrics import BinaryMetrics
+from .strategies import AS_GIVEN
 from .wide_deep import WideDeep
 
 MAX_LOSS = 100.0
@@ -198,16 +199,10 @@ class TrainSteps:
 
     def _step_of_all(self, batch_and_size: Any) -> tf.Tensor:
         """All replicas' part of a step; returns its loss."""
-        run = functools.partial(
-            self._strategy.run,
-            # A TPU's embedding hardware takes what was given as it is.
-            options=tf.distribute.RunOptions(
-                experimental_enable_dynamic_batch_size=False
-            ),
-        )
+        run = self._strategy.run
         if not self._counts_outside:
             return run(self.step, args=batch_and_size)
-        losses, predictions = run(self._learned, args=batch_and_size)
+        losses, predictions = run(self._learned, args=batch_and_size, options=AS_GIVEN)
         for learner, predicted in zip(self._learners, predictions, strict=True):
             parts = map(self._strategy.experimental_local_results, predicted)
             learner.count(Predicted(*(tf.concat(values, axis=0) for values in parts)))

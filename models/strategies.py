@@ -40,6 +40,9 @@ COMMUNICATIONS = {
 RESOLVERS = ("tf_config", "slurm")
 """The names that `resolve_cluster` takes."""
 
+AS_GIVEN = tf.distribute.RunOptions(experimental_enable_dynamic_batch_size=False)
+"""Options of a call of all replicas: a TPU's embedding hardware takes no other."""
+
 # Tables of fewer bytes stay on one parameter server.
 _MIN_SHARD_BYTES = 256 << 10
 

@@ -11,6 +11,7 @@ from smelu_tf.pipelines import Schema
 from .config import TrainConfig
 from .deep import Deep
 from .embeddings import StackedEmbedding
+from .optimizers import NUM_SLOTS
 from .wide import Wide
 
 TABLE_DEVICES = ("auto", "gpu", "host")
@@ -87,9 +88,9 @@ def table_bytes(schema: Schema, config: TrainConfig) -> int:
     model, optimizer = config.model, config.optimizer
     parts: list[tuple[tf.Module, int]] = []
     if model.wide:
-        parts.append((Wide.of(schema, model), 2))  # FTRL's sums
+        parts.append((Wide.of(schema, model), NUM_SLOTS["ftrl"]))
     if model.deep:
-        parts.append((Deep(schema, model), 2 if optimizer.name == "adam" else 1))
+        parts.append((Deep(schema, model), NUM_SLOTS[optimizer.name]))
     num_bytes = 0
     for part, num_slots in parts:
         for table in part.submodules:

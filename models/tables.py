@@ -48,6 +48,18 @@ def embedding_dims(schema: Schema, config: WideDeepConfig) -> dict[str, int]:
     return {name: dims.get(name, config.embedding_dim) for name in columns}
 
 
+def ids_by_column(schema: Schema) -> dict[str, int]:
+    """How many ids each column has, id columns first, then multi-valued ones."""
+    single = zip(schema.id_columns, schema.num_ids, strict=True)
+    return {**dict(single), **{c.name: c.num_ids for c in schema.multivalued}}
+
+
+def values_by_column(schema: Schema) -> dict[str, int]:
+    """How many values a row of each column has at most, in the same order."""
+    several = {column.name: column.max_values for column in schema.multivalued}
+    return {**dict.fromkeys(schema.id_columns, 1), **several}
+
+
 @dataclasses.dataclass(frozen=True)
 class LargeTable:
     """A column's table that stands alone, on a TPU's embedding hardware.
@@ -90,13 +102,11 @@ def large_tables(schema: Schema, config: WideDeepConfig) -> tuple[LargeTable, ..
     if config.tables != "tpu":
         return ()
     dims = embedding_dims(schema, config)
-    num_ids = dict(zip(schema.id_columns, schema.num_ids, strict=True))
-    num_ids |= {column.name: column.num_ids for column in schema.multivalued}
-    max_values = {column.name: column.max_values for column in schema.multivalued}
+    num_ids, num_values = ids_by_column(schema), values_by_column(schema)
     parts = [("wide", dict.fromkeys(dims, 1))] if config.wide else []
     parts += [("deep", dims)] if config.deep else []
     return tuple(
-        LargeTable(part, column, num_ids[column], dim, max_values.get(column, 1))
+        LargeTable(part, column, num_ids[column], dim, num_values[column])
         for part, widths in parts
         for column, dim in widths.items()
         if num_ids[column] > config.tpu_table_ids

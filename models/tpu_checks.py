@@ -7,6 +7,7 @@ import math
 from smelu_tf.pipelines import Schema
 
 from .config import TrainConfig
+from .optimizers import NUM_SLOTS
 from .table_devices import table_bytes
 from .tables import large_tables
 from .tpu_chips import TPUChip
@@ -125,7 +126,7 @@ def large_table_bytes(config: TrainConfig, schema: Schema, num_chips: int) -> in
     Returns:
         Bytes a chip.
     """
-    slots = {"wide": 2, "deep": {"adam": 2, "adagrad": 1}[config.optimizer.name]}
+    slots = {"wide": NUM_SLOTS["ftrl"], "deep": NUM_SLOTS[config.optimizer.name]}
     return 4 * sum(
         math.ceil(table.num_ids / num_chips)
         * math.ceil(table.dim / _SPARSE_CORE_WIDTH)

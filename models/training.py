@@ -263,9 +263,7 @@ def _model(
     tpu_options = {}
     if is_tpu():
         jit_compile = False  # the program that it is a part of is compiled
-        num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        rows = config.data.batch_size // num_replicas
-        tpu_options = {"optimizer": optimizer, "replica_rows": rows}
+        tpu_options = {"optimizer": optimizer, "replica_rows": _replica_rows(config)}
     return WideDeep(
         schema,
         config.model,
@@ -275,6 +273,11 @@ def _model(
         tpu_options=tpu_options,
         dtype=dtype_policy(config.train.compute_dtype),
     )
+
+
+def _replica_rows(config: TrainConfig) -> int:
+    """Rows of a replica's part of a batch, where all have as many."""
+    return config.data.batch_size // tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _learner(
@@ -323,8 +326,7 @@ class _Run:
         self._strategy = tf.distribute.get_strategy()
         self._scorer = Scorer.of(model)
         if is_tpu():
-            replica_rows = config.data.batch_size // self._strategy.num_replicas_in_sync
-            logit = replicated_logit(model, replica_rows)
+            logit = replicated_logit(model, _replica_rows(config))
             self._scorer = dataclasses.replace(self._scorer, logit=logit)
         self._served = served and tf.function(served, reduce_retracing=True)
         self._model_dir = model_dir

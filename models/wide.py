@@ -35,6 +35,9 @@ class Wide(tf_keras.layers.Layer):
         static_shapes: whether XLA compiles all of it; see `StackedEmbedding`.
         **kwargs: of the base layer.
 
+    Attributes:
+        columns: those whose rows are stacked in `ids`, in their order there.
+
     Input: features as in `Batch`, and the rows of the large columns.
     Output shape: (B, 1).
 
@@ -96,14 +99,9 @@ class Wide(tf_keras.layers.Layer):
             )
         self._stacked = [self._places[name] for name in singles]
         self._several = [column.name for column in several]
+        self.columns = (*singles, *self._several)
         columns = (*schema.id_columns, *(column.name for column in schema.multivalued))
         self._large = [name for name in columns if name in large]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns whose rows are stacked in `ids`, in their order there."""
-        singles = [name for name, i in self._places.items() if i in self._stacked]
-        return (*singles, *self._several)
 
     @classmethod
     def of(

@@ -17,7 +17,8 @@ from smelu_tf.pipelines.dataclass_json import load_json
 
 from .accelerators import Slice
 from .config import TrainConfig
-from .tables import embedding_dims
+from .optimizers import NUM_SLOTS
+from .tables import embedding_dims, ids_by_column, values_by_column
 
 NUMBER_BYTES = 4
 """Of a float32 or an int32."""
@@ -112,11 +113,7 @@ class Workload:
                     f"{received}."
                 )
         dims = embedding_dims(schema, model)
-        num_ids = dict(zip(schema.id_columns, schema.num_ids, strict=True))
-        values = {name: 1 for name in num_ids}
-        for column in schema.multivalued:
-            num_ids[column.name] = column.num_ids
-            values[column.name] = column.max_values
+        num_ids, values = ids_by_column(schema), values_by_column(schema)
         tables = tuple(Table(num_ids[name], dims[name], values[name]) for name in dims)
         num_numeric = 2 * len(schema.numeric)
         width = num_numeric + sum(dims.values())
@@ -152,7 +149,7 @@ class Workload:
             num_biases=sum(biases),
             product_flops=product_flops,
             input_width=width,
-            slots={"adagrad": 1, "adam": 2}[config.optimizer.name],
+            slots=NUM_SLOTS[config.optimizer.name],
             compute_bytes=4 if config.train.compute_dtype == "float32" else 2,
             stored_bytes=row_dtype(layout_of(schema)).itemsize,
             fed_bytes=NUMBER_BYTES * fed,
