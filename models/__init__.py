@@ -19,31 +19,23 @@ from .checkpoints import (  # noqa: E402
 from .config import (  # noqa: E402
     DataConfig,
     EvalConfig,
-    LossConfig,
     OptimizerConfig,
     TrainConfig,
     TrainOptions,
-    WideDeepConfig,
 )
 from .configs import PRESETS  # noqa: E402
 from .difference_report import difference_report  # noqa: E402
-from .evaluation import (  # noqa: E402
-    Predictions,
-    Scorer,
-    ScoringJob,
-    evaluate,
-    evaluation_report,
-    load_logit,
-    predict,
-    write_predictions,
-)
+from .evaluation import evaluate, evaluation_report  # noqa: E402
 from .export import export_model_dir, export_saved_model  # noqa: E402
 from .litert import export_litert, load_litert  # noqa: E402
+from .loss_config import LossConfig  # noqa: E402
 from .metrics import BinaryCounts, BinaryMetrics, SlidingWindow  # noqa: E402
+from .model_config import WideDeepConfig  # noqa: E402
 from .onnx_export import export_onnx, load_onnx  # noqa: E402
 from .optimizers import WideDeepOptimizer  # noqa: E402
 from .parameters import parameter_table  # noqa: E402
 from .prediction_files import PredictionFiles, read_prediction_files  # noqa: E402
+from .predictions import Predictions, predict, write_predictions  # noqa: E402
 from .promotion import (  # noqa: E402
     PromotionBounds,
     PromotionError,
@@ -61,11 +53,13 @@ from .recalibration import (  # noqa: E402
 from .reliability import calibration_error, reliability  # noqa: E402
 from .replicas import Replicas, with_seed  # noqa: E402
 from .run_record import record_run  # noqa: E402
+from .scoring import Scorer, ScoringJob, load_logit  # noqa: E402
 from .slices import Slices  # noqa: E402
 from .study import Cell, CellResult, Study, StudyRows, run_study  # noqa: E402
 from .study_report import study_report  # noqa: E402
 from .techniques import TECHNIQUES, with_technique  # noqa: E402
-from .training import TrainResult, train  # noqa: E402
+from .training import train  # noqa: E402
+from .training_loop import TrainResult  # noqa: E402
 from .warm_start import WarmStart, warm_start  # noqa: E402
 from .wide_deep import WideDeep  # noqa: E402
 

@@ -11,8 +11,8 @@ import tf_keras
 
 from smelu_tf.pipelines import Schema
 
-from .config import WideDeepConfig
 from .embeddings import StackedEmbedding
+from .model_config import WideDeepConfig
 from .net import Net, WithNet
 from .seeds import tower_seed
 from .tables import (

@@ -13,7 +13,7 @@ from smelu_tf import recording
 from smelu_tf.pipelines import Batch, Schema
 
 from .comparison import Logit
-from .evaluation import load_logit
+from .scoring import load_logit
 from .wide_deep import WideDeep
 
 

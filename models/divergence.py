@@ -1,10 +1,19 @@
-"""What is wrong with a batch at which a training has diverged."""
+"""What is said of a training that has diverged."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from smelu_tf.pipelines import Batch, Schema
+
+from . import loss_scale
+from .loss_scale import AnyOptimizer
+from .steps import MAX_LOSS
+
+ADVICE = (
+    "the training diverged (a smaller learning rate, a warm-up or clipping may help)"
+)
+"""What may help where no value is to blame, for messages."""
 
 # A feature this far from 0 is none that a model was made for: logarithms of 64-bit
 # numbers stay below 50.
@@ -35,3 +44,31 @@ def suspects(batch: Batch, schema: Schema) -> list[str]:
             worst = int(np.argmax(size))
             found.append((size[worst], f"{name} (row {worst}: {values[worst]:g})"))
     return [text for _, text in sorted(found, key=lambda item: -item[0])]
+
+
+def divergence_error(
+    loss: float,
+    optimizer: AnyOptimizer,
+    where: str,
+    blamed: list[str],
+    newest_checkpoint: str | None,
+) -> ArithmeticError:
+    """The error of a training whose loss is no longer a sensible number.
+
+    Args:
+        loss: what it is.
+        optimizer: the training's.
+        where: the batches, for the message.
+        blamed: the `suspects` among their columns.
+        newest_checkpoint: the path of a checkpoint from before, if there is one.
+    """
+    reason = f"no column stands out: {ADVICE}."
+    if blamed:
+        reason = f"the columns that stand out: {'; '.join(blamed[:5])}."
+    wrong = loss_scale.exhausted_text(optimizer) or (
+        f"expected a finite log loss below {MAX_LOSS:g}, received {loss:g}"
+    )
+    return ArithmeticError(
+        f"{where}: {wrong}; {reason} "
+        f"Checkpoint from before: {newest_checkpoint or 'none'}."
+    )

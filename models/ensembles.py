@@ -10,8 +10,8 @@ import tf_keras
 
 from smelu_tf.pipelines import Schema
 
-from .config import WideDeepConfig
 from .deep import Deep
+from .model_config import WideDeepConfig
 from .seeds import tower_seed
 from .wide import Wide
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
 from smelu_tf.pipelines.files import replacing, writing
 
 from .comparison import DifferenceCounts
-from .metrics import BinaryCounts, SlidingWindow
+from .metrics import BinaryCounts, Figures, SlidingWindow
 
-Figures = Mapping[str, Any]
 Progress = Callable[..., None]
 """Called now and then with the rows read so far, and the log loss and normalised
 entropy over them; in a run that is compared with a model, with the prediction

@@ -10,9 +10,9 @@ import tensorflow as tf
 import tf_keras
 from tensorflow_recommenders.layers.feature_interaction import Cross, DotInteraction
 
-from .config import WideDeepConfig
 from .dense import Dense
 from .mlp import MLP
+from .model_config import WideDeepConfig
 
 
 class Interaction(tf_keras.layers.Layer):

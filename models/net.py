@@ -10,10 +10,10 @@ import tf_keras
 
 from smelu_tf.pipelines import Schema
 
-from .config import WideDeepConfig
 from .dense import Dense
 from .interactions import INTERACTIONS
 from .mlp import MLP
+from .model_config import WideDeepConfig
 
 
 class WithNet(tf_keras.layers.Layer):

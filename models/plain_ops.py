@@ -25,8 +25,8 @@ from typing import Any
 import tensorflow as tf
 
 from smelu_tf.pipelines import Schema
-from smelu_tf.pipelines.files import reading
 
+from .saved_models import load_saved_model
 from .serving import batch_specs
 from .wide_deep import WideDeep
 
@@ -131,8 +131,7 @@ def _load(path: Path) -> tuple[Schema, Any]:
     if not (path / "saved_model.pb").exists() or not schema_path.exists():
         raise ValueError(f"{path}: expected a SavedModel of smelu-tf, received none.")
     _check_size(sum(file.stat().st_size for file in path.glob("variables/*.data*")))
-    with reading(path, "a SavedModel"):
-        loaded = tf.saved_model.load(str(path))
+    loaded = load_saved_model(path)
     if not hasattr(loaded, "score_features"):
         raise ValueError(
             f"{path}: expected a SavedModel that scores features, received one of an "

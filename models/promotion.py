@@ -13,8 +13,9 @@ from smelu_tf.pipelines import Blocks, RowFiles, Schema
 from smelu_tf.pipelines.raw_rows import RawColumns, feature_specs, raw_specs
 
 from .comparison import Differences
-from .evaluation import Progress, Scorer
+from .evaluation import Progress
 from .metrics import BinaryMetrics, Figures, row_values
+from .scoring import Scorer
 
 
 class PromotionError(Exception):

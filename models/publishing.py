@@ -12,7 +12,7 @@ from typing import Any, Literal
 from smelu_tf.pipelines import open_rows
 
 from .checkpoints import load_model
-from .evaluation import Progress, Scorer
+from .evaluation import Progress
 from .export import card_of, export_saved_model, newest_version
 from .formats import FORMATS
 from .promotion import (
@@ -22,6 +22,7 @@ from .promotion import (
     compare_versions,
 )
 from .recalibration import Recalibration, recalibrate
+from .scoring import Scorer
 from .wide_deep import WideDeep
 
 Stage = Callable[[str, int], AbstractContextManager[Progress]]

@@ -18,12 +18,12 @@ from smelu_tf.pipelines import Schema, for_replicas
 from . import loss_scale
 from .config import TrainConfig
 from .distillation import Teachers
-from .losses import Objective
+from .learner import Learner
 from .metrics import BinaryMetrics
 from .optimizers import WideDeepOptimizer
 from .precision import dtype_policy
 from .schedules import WarmupDecay
-from .steps import MAX_LOSS, Learner, TrainSteps
+from .steps import MAX_LOSS, TrainSteps
 from .wide_deep import WideDeep
 
 
@@ -247,9 +247,7 @@ def _learner(
     optimizer = loss_scale.wrapped(
         WideDeepOptimizer.of(config.optimizer), model.dtype_policy
     )
-    optimizer._create_all_weights(model.trainable_variables)
-    objective = Objective.of(config, teachers)
-    return Learner(model, optimizer, BinaryMetrics(), objective)
+    return Learner.of(config, model, optimizer, BinaryMetrics(), teachers)
 
 
 def _compiled(config: TrainConfig) -> TrainConfig:

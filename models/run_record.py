@@ -42,6 +42,7 @@ def record_run(
     first_step: int = 0,
     warm_start: str = "",
     table_device: str = "",
+    compute_dtype: str = "",
 ) -> None:
     """Appends what a run depends on to `environment.json` of a model_dir.
 
@@ -58,6 +59,8 @@ def record_run(
         first_step: the batches that were learned before: 0 of a new run.
         warm_start: the model_dir whose weights the run began with; empty: none.
         table_device: the device of the stacked tables; empty: with everything else.
+        compute_dtype: what the deep part computes in, as `train.compute_dtype=auto` was
+            resolved on this machine; empty: nobody said.
 
     Raises:
         ValueError: the file is there, but cannot be read.
@@ -83,6 +86,7 @@ def record_run(
             "num_replicas": strategy.num_replicas_in_sync,
         },
         "table_device": table_device or None,
+        "compute_dtype": compute_dtype or None,
         "tensor_float_32": tf.config.experimental.tensor_float_32_execution_enabled(),
         "schema": {"name": schema.name, "fingerprint": schema.fingerprint()},
         "data": data_summary(data),

@@ -1,25 +1,14 @@
-"""Where a training runs: one device, several, or a cluster (`tf.distribute`).
-
-A cluster is described by the environment variable TF_CONFIG, the same in every process
-but for the process's own task:
-
-    {"cluster": {"worker": ["host0:2222", "host1:2222"]},
-     "task": {"type": "worker", "index": 0}}
-
-For parameter servers it has the jobs `chief` (one process, which leads), `worker` and
-`ps`.
-"""
+"""Where a training runs: one device, several, or a cluster (`tf.distribute`)."""
 
 from __future__ import annotations
 
 import concurrent.futures
-import json
-import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+
+from .cluster import cluster_jobs
 
 STRATEGIES = (
     "auto",
@@ -37,59 +26,11 @@ COMMUNICATIONS = {
 }
 """How the replicas of a strategy may add up their gradients; of others, `auto` only."""
 
-RESOLVERS = ("tf_config", "slurm")
-"""The names that `resolve_cluster` takes."""
-
 AS_GIVEN = tf.distribute.RunOptions(experimental_enable_dynamic_batch_size=False)
 """Options of a call of all replicas: a TPU's embedding hardware takes no other."""
 
 # Tables of fewer bytes stay on one parameter server.
 _MIN_SHARD_BYTES = 256 << 10
-
-
-def resolve_cluster(resolver: str, jobs: Mapping[str, int] | None = None) -> None:
-    """Finds out which cluster this process is a part of, and puts it into TF_CONFIG.
-
-    Args:
-        resolver: `tf_config`: nothing to do; or `slurm`: of the job step that Slurm's
-            environment variables describe.
-        jobs: with `slurm`, the number of its tasks that do each job, in this order; by
-            default all of them are workers.
-
-    Raises:
-        ValueError: an unknown resolver, or no step of Slurm, or one with another number
-            of tasks.
-
-    Example:
-        >>> resolve_cluster("slurm", {"chief": 1, "worker": 2, "ps": 2})
-    """
-    if resolver not in RESOLVERS:
-        raise ValueError(
-            f"resolver: expected one of {', '.join(RESOLVERS)}, received {resolver!r}."
-        )
-    if resolver == "tf_config":
-        return
-    if "SLURM_PROCID" not in os.environ:
-        raise ValueError(
-            "resolver: expected a process that srun has started, received one without "
-            "SLURM_PROCID in its environment."
-        )
-    num_tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
-    jobs = dict(jobs or {"worker": num_tasks})
-    if sum(jobs.values()) != num_tasks:
-        raise ValueError(
-            f"jobs: expected {num_tasks} tasks, as Slurm's step has, received "
-            f"{sum(jobs.values())}."
-        )
-    # Which GPUs a task sees is left to Slurm. The resolver would ask nvidia-smi, and
-    # takes no node without GPUs: numbers that always fit are given, which go nowhere.
-    slurm = tf.distribute.cluster_resolver.SlurmClusterResolver(
-        jobs, gpus_per_node=num_tasks, gpus_per_task=1, auto_set_gpu=False
-    )
-    cluster = slurm.cluster_spec().as_dict()
-    job, index = slurm.get_task_info()
-    task = {"type": job, "index": index}
-    os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
 
 
 def resolve_strategy(name: str) -> str:
@@ -105,7 +46,7 @@ def resolve_strategy(name: str) -> str:
         raise ValueError(
             f"strategy: expected one of {', '.join(STRATEGIES)}, received {name!r}."
         )
-    jobs = _cluster()
+    jobs = cluster_jobs()
     if name == "auto":
         if "ps" in jobs:
             return "parameter_server"
@@ -165,7 +106,7 @@ def make_strategy(
         return tf.distribute.ParameterServerStrategy(
             resolver,
             variable_partitioner=tf.distribute.experimental.partitioners.MinSizePartitioner(
-                _MIN_SHARD_BYTES, max_shards=len(_cluster()["ps"])
+                _MIN_SHARD_BYTES, max_shards=len(cluster_jobs()["ps"])
             ),
         )
     gpus = tf.config.list_logical_devices("GPU")
@@ -241,36 +182,9 @@ def has_accelerator() -> bool:
     return any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))
 
 
-def num_workers() -> int:
-    """How many workers the cluster has."""
-    return len(_cluster().get("worker", ()))
-
-
-def is_chief() -> bool:
-    """Whether this process is the one of its cluster that writes files."""
-    task = _tf_config().get("task", {})
-    if "chief" in _cluster():
-        return task.get("type") == "chief"
-    return int(task.get("index", 0)) == 0
-
-
-def is_led() -> bool:
-    """Whether this process only does what the chief of a parameter-server run says."""
-    task = _tf_config().get("task", {})
-    return "ps" in _cluster() and task.get("type") in ("worker", "ps")
-
-
-def serve() -> None:
-    """Serves a parameter-server run as its worker or parameter server, without end."""
-    task = _tf_config()["task"]
-    server = tf.distribute.Server(
-        tf.train.ClusterSpec(_cluster()),
-        job_name=task["type"],
-        task_index=int(task["index"]),
-        protocol="grpc",
-        start=True,
-    )
-    server.join()
+def replica_rows(batch_size: int) -> int:
+    """Rows of a replica's part of a batch, where all have as many."""
+    return batch_size // tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def outside_scope(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -280,42 +194,9 @@ def outside_scope(function: Callable[..., Any], *args: Any, **kwargs: Any) -> An
     to its own; here one process counts by itself. A scope is that of a thread, so the
     function runs in another one. Parameter servers have no replicas to add up.
     """
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1 and not is_tpu():
+    strategy = tf.distribute.get_strategy()
+    is_asynchronous = isinstance(strategy, tf.distribute.ParameterServerStrategy)
+    if not tf.distribute.has_strategy() or is_asynchronous:
         return function(*args, **kwargs)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         return pool.submit(function, *args, **kwargs).result()
-
-
-def end_process(code: int = 0) -> None:
-    """Ends the chief of a parameter-server run; elsewhere only if the code is not 0.
-
-    A lost worker's connection would otherwise keep the interpreter from ending for
-    minutes after all work is done.
-
-    Args:
-        code: the exit code.
-    """
-    if "ps" in _cluster() and is_chief():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    if code:
-        sys.exit(code)
-
-
-def _cluster() -> dict[str, list[str]]:
-    return _tf_config().get("cluster", {})
-
-
-def _tf_config() -> dict:
-    text = os.environ.get("TF_CONFIG", "") or "{}"
-    try:
-        config = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"TF_CONFIG: expected JSON, received {error}.") from None
-    if not isinstance(config, dict) or not isinstance(config.get("cluster", {}), dict):
-        raise ValueError(
-            "TF_CONFIG: expected an object with the keys cluster and task, "
-            f"received {text}."
-        )
-    return config

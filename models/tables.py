@@ -8,7 +8,7 @@ import re
 
 from smelu_tf.pipelines import Schema
 
-from .config import WideDeepConfig
+from .model_config import WideDeepConfig
 
 
 def embedding_dims(schema: Schema, config: WideDeepConfig) -> dict[str, int]:

@@ -17,7 +17,7 @@ import tf_keras
 
 from smelu_tf.pipelines import Schema
 
-from .config import WideDeepConfig
+from .model_config import WideDeepConfig
 from .optimizers import BETA_1, BETA_2, EPSILON, WideDeepOptimizer
 from .tables import LargeTable, large_tables
 

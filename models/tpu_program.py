@@ -14,12 +14,12 @@ import smelu_tf
 from smelu_tf.pipelines import Batch, Schema
 
 from .config import TrainConfig
+from .learner import Learner
 from .losses import Objective
 from .metrics import BinaryMetrics
 from .mlp import MLP
 from .optimizers import WideDeepOptimizer
 from .precision import dtype_policy
-from .steps import Learner
 from .tables import LargeTable, large_columns, large_tables
 from .wide_deep import WideDeep
 

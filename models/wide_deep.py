@@ -12,10 +12,11 @@ import tf_keras
 
 from smelu_tf.pipelines import Schema, Transform, raw_columns
 
-from .config import OptimizerConfig, TrainConfig, WideDeepConfig
+from .config import OptimizerConfig, TrainConfig
 from .deep import Deep
 from .ensembles import added, mean_logit, other_towers
 from .metrics import BinaryMetrics
+from .model_config import WideDeepConfig
 from .optimizers import WideDeepOptimizer
 from .tpu_embeddings import TPUTables
 from .unknown_ids import UnknownIds

@@ -119,12 +119,12 @@ _config = command_line.define_config()
 
 
 def main() -> None:
-    from smelu_tf.models import parameter_table, strategies, train
+    from smelu_tf.models import cluster, parameter_table, train
     from smelu_tf.pipelines import open_rows
 
-    strategies.resolve_cluster(_RESOLVER.value, _slurm_jobs())
-    if strategies.is_led():
-        strategies.serve()
+    cluster.resolve_cluster(_RESOLVER.value, _slurm_jobs())
+    if cluster.is_led():
+        cluster.serve()
     config = _config()
     compare_to = _difference.model()
     num_rows = open_rows(_DATA.value).estimated_rows() * config.data.epochs
@@ -147,13 +147,13 @@ def main() -> None:
             progress=progress,
         )
     code = 0
-    if strategies.is_chief():
+    if cluster.is_chief():
         command_line.show_figures(_figures(result), _JSON.value)
     if not result.finished:
         print("train: stopped; the same command goes on.", file=sys.stderr)
-    elif strategies.is_chief():
+    elif cluster.is_chief():
         code = _exit_code()
-    strategies.end_process(code)
+    cluster.end_process(code)
 
 
 def _exit_code() -> int:

@@ -1,6 +1,7 @@
 """The preset for the census data of the wide-and-deep tutorial."""
 
-from ..config import DataConfig, OptimizerConfig, TrainConfig, WideDeepConfig
+from ..config import DataConfig, OptimizerConfig, TrainConfig
+from ..model_config import WideDeepConfig
 
 
 def adult() -> TrainConfig:

@@ -1,13 +1,10 @@
 """The preset for Avazu's mobile ads."""
 
-from ..config import (
-    DataConfig,
-    EvalConfig,
-    OptimizerConfig,
-    TrainConfig,
-    TrainOptions,
-    WideDeepConfig,
-)
+import dataclasses
+
+from ..config import DataConfig, TrainConfig
+from ..model_config import WideDeepConfig
+from .criteo import criteo_kaggle
 
 
 def avazu() -> TrainConfig:
@@ -21,10 +18,8 @@ def avazu() -> TrainConfig:
 
     Not measured: the set was not at hand.
     """
-    return TrainConfig(
+    return dataclasses.replace(
+        criteo_kaggle(),
         data=DataConfig(schema="avazu", batch_size=4096),
         model=WideDeepConfig(embedding_dim=16, hidden_units=(512, 256, 128)),
-        optimizer=OptimizerConfig(name="adam", learning_rate=0.001, warmup_steps=500),
-        train=TrainOptions(checkpoint_steps=1000, compute_dtype="auto"),
-        eval=EvalConfig(batch_size=16384, window_rows=1_000_000),
     )

@@ -6,8 +6,8 @@ from ..config import (
     OptimizerConfig,
     TrainConfig,
     TrainOptions,
-    WideDeepConfig,
 )
+from ..model_config import WideDeepConfig
 
 
 def criteo_small() -> TrainConfig:

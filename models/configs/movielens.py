@@ -1,6 +1,7 @@
 """The preset for MovieLens's ratings."""
 
-from ..config import DataConfig, OptimizerConfig, TrainConfig, WideDeepConfig
+from ..config import DataConfig, OptimizerConfig, TrainConfig
+from ..model_config import WideDeepConfig
 
 
 def movielens() -> TrainConfig:

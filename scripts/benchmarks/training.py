@@ -25,8 +25,9 @@ from smelu_tf.models import (
     WideDeepConfig,
     WideDeepOptimizer,
 )
+from smelu_tf.models.learner import Learner
 from smelu_tf.models.precision import dtype_policy
-from smelu_tf.models.steps import Learner, TrainSteps
+from smelu_tf.models.steps import TrainSteps
 from smelu_tf.pipelines import (
     CRITEO,
     Batch,

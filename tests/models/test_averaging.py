@@ -2,14 +2,16 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+import small_rows
+import small_runs
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from same_weights import assert_same_weights
+from two_devices import run_on_two_devices
 
 from smelu_tf.models import (
     BinaryMetrics,
@@ -17,7 +19,6 @@ from smelu_tf.models import (
     OptimizerConfig,
     ScoringJob,
     TrainConfig,
-    TrainOptions,
     WideDeep,
     WideDeepConfig,
     WideDeepOptimizer,
@@ -28,16 +29,13 @@ from smelu_tf.models import (
     train,
 )
 from smelu_tf.models.averaging import moved_average, part_kept
+from smelu_tf.models.learner import Learner
 from smelu_tf.models.losses import Objective
 from smelu_tf.models.replicas import Replicas, with_seed
-from smelu_tf.models.steps import Learner, TrainSteps
-from smelu_tf.pipelines import Batch, Categorical, Numeric, Schema, for_replicas
+from smelu_tf.models.steps import TrainSteps
+from smelu_tf.pipelines import for_replicas
 
-SCHEMA = Schema(
-    "small",
-    numeric=(Numeric("age"),),
-    categorical=(Categorical("site", buckets=300), Categorical("kind", buckets=5)),
-)
+SCHEMA = small_rows.SCHEMA
 SHAPE = WideDeepConfig(embedding_dim=4, hidden_units=(8,), crosses=("site*kind",))
 
 
@@ -169,13 +167,7 @@ def test_what_is_no_decay_is_refused(decay):
 
 
 def rows(num_rows, seed=0):
-    random = np.random.default_rng(seed)
-    ids = np.stack([random.integers(300, size=num_rows)] * 2, axis=1).astype("i4")
-    ids[:, 1] %= 5
-    label = (random.random(num_rows) < 0.2 + 0.1 * ids[:, 1]).astype("f")
-    features = {"numeric": random.normal(size=[num_rows, 2]).astype("f"), "ids": ids}
-    batch = Batch(features, label, np.ones(num_rows, "f"))
-    return tf.data.Dataset.from_tensor_slices(batch).batch(32)
+    return small_rows.make_rows(num_rows, seed).batches(32)
 
 
 def test_a_model_s_averages_are_those_of_its_weights_after_each_batch():
@@ -210,16 +202,13 @@ def test_replicas_predict_with_averages_and_train_on_without():
     second.train(rows(640))
     second.train(rows(320, 2))
     for replicas in (first, second):
-        weights = [model.get_weights() for model in replicas.models]
-        for a, b in zip(*weights, strict=True):
-            np.testing.assert_array_equal(a, b)
+        assert_same_weights(*replicas.models)
     np.testing.assert_array_equal(first.logits(rows(64, 1)), second.logits(rows(64, 1)))
 
 
-CONFIG = TrainConfig(
-    model=WideDeepConfig(embedding_dim=4, hidden_units=(16, 8)),
+CONFIG = dataclasses.replace(
+    small_runs.CONFIG,
     optimizer=OptimizerConfig(learning_rate=0.01, averaging=0.95),
-    train=TrainOptions(checkpoint_steps=8, steps_per_execution=4),
     eval=EvalConfig(every_steps=24),
 )
 
@@ -237,8 +226,7 @@ def test_what_is_loaded_evaluated_and_exported_is_the_average(
 ):
     result, model_dir = trained
     loaded = load_model(model_dir)
-    for a, b in zip(loaded.get_weights(), result.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same_weights(loaded, result.model)
     plain = dataclasses.replace(CONFIG, optimizer=OptimizerConfig(learning_rate=0.01))
     files, later = criteo_dir / "day_[0-2].tsv", criteo_dir / "day_3.tsv"
     raw = train(plain, files, tmp_path / "raw", validation_files=later)
@@ -274,8 +262,7 @@ def test_a_run_that_ended_returns_the_averages_again(trained, criteo_dir):
     result, model_dir = trained
     files, later = criteo_dir / "day_[0-2].tsv", criteo_dir / "day_3.tsv"
     again = train(CONFIG, files, model_dir, validation_files=later)
-    for a, b in zip(again.model.get_weights(), result.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same_weights(again.model, result.model)
 
 
 @pytest.mark.slow
@@ -284,30 +271,18 @@ def test_a_run_that_was_stopped_ends_with_the_same_averages(
 ):
     result, _ = trained
     files, later = criteo_dir / "day_[0-2].tsv", criteo_dir / "day_3.tsv"
-
-    def stop(rows, *_):
-        if rows > 5000:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(CONFIG, files, tmp_path / "m", validation_files=later, progress=stop)
+    small_runs.interrupt(5000, CONFIG, files, tmp_path / "m", validation_files=later)
     assert (tmp_path / "m" / "checkpoints" / "averaged").exists()
     # Half-way the averages are loaded, too.
     job = ScoringJob.open(tmp_path / "m", later)
     assert next(iter(predict(job.scorer, job.batches))).probability.shape == (3000,)
     again = train(CONFIG, files, tmp_path / "m", validation_files=later)
-    for a, b in zip(again.model.get_weights(), result.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same_weights(again.model, result.model)
 
 
 MIRRORED = """
 import sys
 import numpy as np
-import tensorflow as tf
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-two = [tf.config.LogicalDeviceConfiguration()] * 2
-tf.config.set_logical_device_configuration(cpu, two)
 from smelu_tf.models import TrainConfig, load_model, train
 
 config = TrainConfig.load(sys.argv[1])
@@ -328,17 +303,7 @@ def test_two_replicas_average_as_one_does(criteo_dir, tmp_path):
         CONFIG, optimizer=dataclasses.replace(CONFIG.optimizer, learning_rate=0.002)
     )
     (tmp_path / "config.json").write_text(config.to_json())
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            MIRRORED,
-            str(tmp_path / "config.json"),
-            str(criteo_dir / "day_0.tsv"),
-            str(tmp_path),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=180,
+    printed = run_on_two_devices(
+        MIRRORED, tmp_path / "config.json", criteo_dir / "day_0.tsv", tmp_path
     )
-    assert done.stdout.strip() == "same", done.stderr[-2000:]
+    assert printed.strip() == "same"

@@ -24,8 +24,8 @@ from smelu_tf.models import (
     load_metrics,
     predict,
     train,
+    training_loop,
 )
-from smelu_tf.models import training as training_module
 from smelu_tf.models.comparison import Comparison, DifferenceCounts, Differences
 
 NAMES = ("prediction_difference", "absolute_prediction_difference")
@@ -157,7 +157,7 @@ def test_a_run_that_goes_on_counts_on(compared, served, criteo_dir, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training_module, "_REPORT_ROWS", 1000)
+        patch.setattr(training_loop, "_REPORT_ROWS", 1000)
         with pytest.raises(KeyboardInterrupt):
             train(*arguments, compare_to=served, progress=stop)
     assert 0 < seen[-1] < seen[0] < 2

@@ -3,19 +3,9 @@
 import dataclasses
 import json
 
-import numpy as np
 import pytest
 
-from smelu_tf.models import (
-    PRESETS,
-    LossConfig,
-    TrainConfig,
-    WideDeep,
-    WideDeepConfig,
-    WideDeepOptimizer,
-)
-from smelu_tf.models.schedules import WarmupDecay
-from smelu_tf.pipelines import SCHEMAS, named_schema
+from smelu_tf.models import TrainConfig, WideDeepConfig
 
 
 def with_field(path: str, value) -> TrainConfig:
@@ -23,73 +13,6 @@ def with_field(path: str, value) -> TrainConfig:
     section, _, field = path.partition(".")
     values[section][field] = value
     return TrainConfig.from_dict(values)
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_valid_and_survive_json(name):
-    config = PRESETS[name]()
-    config.validate()
-    assert TrainConfig.from_dict(json.loads(config.to_json())) == config
-
-
-def completed(schema):
-    """A schema as if it had been completed on a few rows, with few hash buckets."""
-
-    def small(column):
-        if column.buckets:
-            return dataclasses.replace(column, buckets=10)
-        return dataclasses.replace(column, min_count=0, vocabulary=("a", "b"))
-
-    numeric = tuple(
-        dataclasses.replace(c, mean=1.0, standard_deviation=2.0) if c.standardize else c
-        for c in schema.numeric
-    )
-    return dataclasses.replace(
-        schema,
-        numeric=numeric,
-        categorical=tuple(map(small, schema.categorical)),
-        multivalued=tuple(map(small, schema.multivalued)),
-    )
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_build_models_of_their_schemas(name):
-    config = PRESETS[name]()
-    schema = completed(named_schema(config.data.schema))
-    model = WideDeep(schema, config.model, config.train.seed)
-    logits = model.predict(
-        {
-            **{c.name: [3.0, np.nan] for c in schema.numeric},
-            **{c.name: ["a", ""] for c in schema.text_columns},
-        },
-        verbose=0,
-    )
-    assert logits.shape == (2, 1)
-    assert np.all(np.isfinite(logits))
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_have_optimizers(name):
-    optimizer = PRESETS[name]().optimizer
-    assert WideDeepOptimizer.of(optimizer).rule == optimizer.name
-
-
-def test_every_data_set_has_a_preset():
-    assert {preset().data.schema for preset in PRESETS.values()} == set(SCHEMAS)
-
-
-def test_a_preset_s_name_is_its_function_s():
-    assert [preset.__name__ for preset in PRESETS.values()] == list(PRESETS)
-
-
-def test_the_rate_of_criteo_1tb_ends_with_23_of_its_24_days():
-    config = PRESETS["criteo_1tb"]()
-    num_steps = 4_195_197_692 // config.data.batch_size
-    rate = WarmupDecay.of(config.optimizer)
-    full = config.optimizer.learning_rate
-    assert float(rate(2000)) == pytest.approx(full)
-    assert float(rate(num_steps)) == pytest.approx(0.1 * full, rel=0.01)
-    assert float(rate(num_steps - 1000)) > 0.11 * full
 
 
 def test_a_part_of_the_keys_is_enough():
@@ -148,46 +71,6 @@ def test_unknown_keys_are_refused_with_the_nearest(values, message):
 def test_impossible_values_are_named(path, value):
     with pytest.raises(ValueError, match=r"expected .*received"):
         with_field(path, value).validate()
-
-
-def test_a_model_of_neither_part_is_refused():
-    config = TrainConfig(model=WideDeepConfig(wide=False, deep=False))
-    with pytest.raises(ValueError, match="model.wide or model.deep"):
-        config.validate()
-
-
-def test_towers_without_a_deep_part_are_refused():
-    config = TrainConfig(model=WideDeepConfig(deep=False, towers=2))
-    with pytest.raises(ValueError, match="towers: expected 1 without a deep .*ed 2"):
-        config.validate()
-
-
-@pytest.mark.parametrize("name", ["codistillation", "anti_distillation"])
-def test_terms_between_towers_take_several(name):
-    config = TrainConfig(loss=LossConfig(**{name: 0.5}))
-    message = rf"loss\.{name}: expected 0 with model\.towers=1, received 0\.5"
-    with pytest.raises(ValueError, match=message):
-        config.validate()
-    dataclasses.replace(config, model=WideDeepConfig(towers=2)).validate()
-
-
-@pytest.mark.parametrize(
-    ("activation", "parameters", "expected"),
-    [
-        ("relu", ("beta",), r"parameters of relu \(it has none\)"),
-        ("smelu:1", ("alpha",), r"parameters of smelu:1 \(beta\)"),
-        ("smelu:1,swish,smelu:1", ("beta",), r"parameters of swish"),
-        ("smelu:1", "beta", "a tuple of texts"),
-    ],
-)
-def test_parameters_that_an_activation_lacks_are_refused(
-    activation, parameters, expected
-):
-    model = WideDeepConfig(activation=activation, trainable_parameters=parameters)
-    with pytest.raises(
-        ValueError, match=f"model.trainable_parameters: expected {expected}"
-    ):
-        model.validate()
 
 
 def test_a_file_from_before_a_field_was_there_has_its_default(tmp_path):

@@ -1,12 +1,13 @@
 """models/distillation.py and losses.py: what teachers predict, learned besides."""
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+import small_rows
+import small_runs
 import tensorflow as tf
+from two_devices import run_on_two_devices
 
 from smelu_tf.models import (
     DataConfig,
@@ -26,24 +27,19 @@ from smelu_tf.models.distillation import Distillation, Teachers
 from smelu_tf.models.losses import Objective
 from smelu_tf.models.replicas import Replicas, with_seed
 from smelu_tf.models.techniques import with_technique
-from smelu_tf.pipelines import Batch, Categorical, Numeric, Schema
+from smelu_tf.pipelines import Batch
 
-SCHEMA = Schema(
-    "small", numeric=(Numeric("age"),), categorical=(Categorical("site", buckets=50),)
-)
+SCHEMA = small_rows.SCHEMA
 SHAPE = WideDeepConfig(embedding_dim=4, hidden_units=(8,))
 
 
 def rows(num_rows, seed=0):
-    random = np.random.default_rng(seed)
-    ids = random.integers(50, size=(num_rows, 1)).astype("i4")
-    label = (random.random(num_rows) < 0.1 + 0.01 * ids[:, 0]).astype("f")
-    features = {"numeric": random.normal(size=[num_rows, 2]).astype("f"), "ids": ids}
-    return Batch(features, label, np.ones(num_rows, "f"))
+    rows = small_rows.make_rows(num_rows, seed)
+    return Batch(rows.features, rows.label, rows.weight)
 
 
 def batches(num_rows, seed=0):
-    return tf.data.Dataset.from_tensor_slices(rows(num_rows, seed)).batch(32)
+    return small_rows.make_rows(num_rows, seed).batches(32)
 
 
 def _ref_cross_entropy(target, logit):
@@ -106,8 +102,8 @@ def test_a_strong_teacher_is_what_is_learned():
     assert distances[0] < 0.4 * distances[1]
 
 
-CONFIG = TrainConfig(
-    model=WideDeepConfig(embedding_dim=4, hidden_units=(16, 8)),
+CONFIG = dataclasses.replace(
+    small_runs.CONFIG,
     train=TrainOptions(checkpoint_steps=1000, steps_per_execution=4),
 )
 
@@ -185,32 +181,6 @@ def test_what_is_no_model_is_refused(criteo_dir, tmp_path):
         train(student_of(tmp_path), criteo_dir / "day_0.tsv", tmp_path / "model")
 
 
-@pytest.mark.parametrize(
-    ("loss", "message"),
-    [
-        (LossConfig(distillation=-1.0), "loss.distillation: expected a number of 0"),
-        (LossConfig(distillation=1.0), "loss.teachers: expected one or more"),
-        (LossConfig(teachers=("a",)), "loss.distillation: expected a number above 0"),
-        (LossConfig(num_teachers=3), "loss.distillation: expected a number above 0"),
-        (
-            LossConfig(distillation=1.0, teachers=("a",), num_teachers=3),
-            "loss.num_teachers: expected 0 with",
-        ),
-        (
-            LossConfig(distillation=1.0, num_teachers=-1),
-            "loss.num_teachers: expected an integer of 0",
-        ),
-        (
-            LossConfig(distillation=1.0, teachers="a"),
-            "loss.teachers: expected a tuple of texts",
-        ),
-    ],
-)
-def test_what_cannot_be_is_refused(loss, message):
-    with pytest.raises(ValueError, match=message):
-        TrainConfig(loss=loss).validate()
-
-
 def test_a_training_does_not_train_its_own_teachers(criteo_dir, tmp_path):
     config = with_technique(CONFIG, "distillation")
     with pytest.raises(ValueError, match="only a study trains teachers itself"):
@@ -220,11 +190,6 @@ def test_a_training_does_not_train_its_own_teachers(criteo_dir, tmp_path):
 MIRRORED = """
 import sys
 import numpy as np
-import tensorflow as tf
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-two = [tf.config.LogicalDeviceConfiguration()] * 2
-tf.config.set_logical_device_configuration(cpu, two)
 from smelu_tf.models import TrainConfig, load_model, train
 
 config, data, folder, teacher = sys.argv[1:]
@@ -253,10 +218,4 @@ def test_two_replicas_learn_and_compare_as_one_does(teacher, criteo_dir, tmp_pat
         tmp_path,
         teacher,
     ]
-    done = subprocess.run(
-        [sys.executable, "-c", MIRRORED, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.stdout.strip() == "same", done.stderr[-2000:]
+    assert run_on_two_devices(MIRRORED, *arguments).strip() == "same"

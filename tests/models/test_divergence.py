@@ -1,9 +1,11 @@
 """models/divergence.py, and what a training does when its loss is none any more."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
+import small_runs
 
 from smelu_tf.models import (
     DataConfig,
@@ -82,3 +84,11 @@ def test_the_rate_is_blamed_where_no_column_stands_out(ads):
     with pytest.raises(ArithmeticError, match="no column stands out") as got:
         train(config(ads, learning_rate=1e20), ads / "good.tsv", ads / "model")
     assert "a smaller learning rate, a warm-up or clipping may help" in str(got.value)
+
+
+def test_divergence_is_an_error(criteo_dir, tmp_path):
+    config = dataclasses.replace(
+        small_runs.CROSSED, optimizer=OptimizerConfig(learning_rate=1e30)
+    )
+    with pytest.raises(ArithmeticError, match="expected a finite log loss"):
+        train(config, criteo_dir / "day_[0-5].tsv", tmp_path / "model")

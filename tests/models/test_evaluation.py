@@ -86,3 +86,25 @@ def test_without_columns_a_report_has_no_slices(model, criteo_dir):
 def test_no_rows_are_an_error(model):
     with pytest.raises(ValueError, match="data: expected rows, received none"):
         evaluation_report(Scorer.of(model), [])
+
+
+@pytest.mark.parametrize("batch_size", [1000, 7, 4096])
+def test_evaluation_does_not_depend_on_the_batch_size(
+    small_run, criteo_dir, batch_size
+):
+    figures = []
+    for size in (512, batch_size):
+        job = ScoringJob.open(small_run[1], criteo_dir / "day_6.tsv", size)
+        figures.append(evaluate(job.scorer, job.batches))
+    for name, value in figures[0].items():
+        assert figures[1][name] == pytest.approx(value, rel=1e-5), name
+
+
+def test_blocks_evaluate_like_their_text(small_run, small_blocks, criteo_dir):
+    _, model_dir = small_run
+    figures = []
+    for data in (small_blocks, criteo_dir / "day_[0-5].tsv"):
+        job = ScoringJob.open(model_dir, data, batch_size=1000)
+        with job.rows.errors():
+            figures.append(evaluate(job.scorer, job.batches))
+    assert figures[0] == figures[1]

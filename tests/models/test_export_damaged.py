@@ -11,7 +11,7 @@ import tensorflow as tf
 from small_rows import SCHEMA
 
 from smelu_tf.models import Scorer, WideDeep, WideDeepConfig, export_saved_model
-from smelu_tf.models.evaluation import load_logit
+from smelu_tf.models.scoring import load_logit
 from smelu_tf.pipelines import Categorical, Numeric
 
 CONFIG = WideDeepConfig(embedding_dim=2, hidden_units=(4,))

@@ -23,8 +23,9 @@ from smelu_tf.models import (
     loss_scale,
     train,
 )
+from smelu_tf.models.learner import Learner
 from smelu_tf.models.losses import Objective
-from smelu_tf.models.steps import Learner, TrainSteps
+from smelu_tf.models.steps import TrainSteps
 from smelu_tf.pipelines import for_replicas
 
 HALF = TrainOptions(compute_dtype="float16", steps_per_execution=4, checkpoint_steps=8)
@@ -276,7 +277,7 @@ import functools, sys
 sys.path[:0] = sys.argv[1:3]
 import numpy as np
 from test_loss_scale import STEEP, make_steep
-from smelu_tf.models import train, training
+from smelu_tf.models import train, training_loop
 
 class Killed(Exception):
     pass
@@ -289,7 +290,7 @@ files, folder = sys.argv[3:]
 # Gradients too large for the first scales.
 train = functools.partial(train, STEEP, files, built=lambda m: make_steep(m, 1e4))
 runs = [train(folder + "/whole")]
-training._REPORT_ROWS = training._MAX_REPORTS = 1
+training_loop._REPORT_ROWS = training_loop._MAX_REPORTS = 1
 num_killed = 0
 for number in (3, 6, 9, 1000):
     try:

@@ -30,7 +30,8 @@ from smelu_tf.models import (
 )
 from smelu_tf.models import loss_scale
 from smelu_tf.models.placement import tables_on
-from smelu_tf.models.steps import Learner, TrainSteps
+from smelu_tf.models.learner import Learner
+from smelu_tf.models.steps import TrainSteps
 from smelu_tf.pipelines import for_replicas
 
 policy = sys.argv[2]

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import small_runs
 import tensorflow as tf
 import tf_keras
 
@@ -163,8 +164,7 @@ def test_keras_s_own_training_scales_the_loss_in_float16(tmp_path):
 
 @pytest.mark.parametrize("is_allowed", [False, True])
 def test_a_training_says_whether_float32_may_be_tf32(criteo_dir, tmp_path, is_allowed):
-    lines = (criteo_dir / "day_0.tsv").read_text().splitlines(keepends=True)
-    (tmp_path / "rows.tsv").write_text("".join(lines[:300]))
+    rows = small_runs.first_rows(criteo_dir, tmp_path)
     config = TrainConfig(
         model=WideDeepConfig(deep=False),
         train=TrainOptions(tensor_float_32=is_allowed),
@@ -173,9 +173,20 @@ def test_a_training_says_whether_float32_may_be_tf32(criteo_dir, tmp_path, is_al
     before = switch.tensor_float_32_execution_enabled()
     switch.enable_tensor_float_32_execution(not is_allowed)
     try:
-        train(config, tmp_path / "rows.tsv", tmp_path / "model")
+        train(config, rows, tmp_path / "model")
         assert switch.tensor_float_32_execution_enabled() is is_allowed
     finally:
         switch.enable_tensor_float_32_execution(before)
     recorded = json.loads((tmp_path / "model" / "environment.json").read_text())
     assert recorded["runs"][0]["tensor_float_32"] is is_allowed
+
+
+@pytest.mark.parametrize("has_it", [False, True])
+def test_a_training_says_what_auto_was(criteo_dir, tmp_path, monkeypatch, has_it):
+    monkeypatch.setattr(precision, "_has_fast_bfloat16", lambda: has_it)
+    config = TrainConfig(train=TrainOptions(compute_dtype="auto"))
+    rows = small_runs.first_rows(criteo_dir, tmp_path)
+    train(config, rows, tmp_path / "model")
+    recorded = json.loads((tmp_path / "model" / "environment.json").read_text())
+    expected = "bfloat16" if has_it else "float32"
+    assert recorded["runs"][0]["compute_dtype"] == expected

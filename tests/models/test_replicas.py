@@ -21,8 +21,8 @@ from smelu_tf.models import (
     train,
     with_seed,
 )
+from smelu_tf.models.learner import Learner
 from smelu_tf.models.replicas import ReplicaPool
-from smelu_tf.models.steps import Learner
 from smelu_tf.pipelines import CRITEO, InMemoryRows, open_rows
 
 CONFIG = small_rows.CONFIG

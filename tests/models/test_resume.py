@@ -36,11 +36,12 @@ CONFIG = TrainConfig(
 PROGRAM = """
 import json, os, signal, sys
 from pathlib import Path
-from smelu_tf.models import TrainConfig, train, training, checkpoints
+from smelu_tf.models import TrainConfig, run_checkpoints, train, training_loop
 
 config, files, model_dir, what, number = sys.argv[1:]
 number = int(number)
-training._REPORT_ROWS = training._MAX_REPORTS = 1 if what == "kill" else 10_000
+spacing = 1 if what == "kill" else 10_000
+training_loop._REPORT_ROWS = training_loop._MAX_REPORTS = spacing
 saved = 0
 
 def die(*_, **__):
@@ -64,9 +65,9 @@ def save(manager, step):
         management.update_checkpoint_state_internal = die
     whole(manager, step)
 
-whole = training.save
+whole = run_checkpoints.save
 if what != "kill":
-    training.save = save
+    run_checkpoints.save = save
 train(TrainConfig.from_dict(json.loads(config)), files, model_dir, progress=progress)
 """
 

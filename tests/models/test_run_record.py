@@ -46,6 +46,7 @@ def test_a_run_has_these_keys(tmp_path, rows):
         "machine",
         "strategy",
         "table_device",
+        "compute_dtype",
         "tensor_float_32",
         "schema",
         "data",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import small_rows
 import tensorflow as tf
 
 from smelu_tf.models import (
@@ -11,33 +12,23 @@ from smelu_tf.models import (
     WideDeepConfig,
     WideDeepOptimizer,
 )
+from smelu_tf.models.learner import Learner
 from smelu_tf.models.losses import Objective
-from smelu_tf.models.steps import Learner, TrainSteps
+from smelu_tf.models.steps import TrainSteps
 from smelu_tf.pipelines import (
     Batch,
-    Categorical,
-    Numeric,
-    Schema,
     for_replicas,
     sample_negatives,
 )
 
-SCHEMA = Schema(
-    "small",
-    numeric=(Numeric("age"),),
-    categorical=(Categorical("site", buckets=300), Categorical("kind", buckets=5)),
-)
+SCHEMA = small_rows.SCHEMA
 SHAPE = WideDeepConfig(embedding_dim=4, hidden_units=(8,), crosses=("site*kind",))
 
 
 def rows(num_rows, seed=0, batch_size=32):
-    random = np.random.default_rng(seed)
-    ids = np.stack([random.integers(300, size=num_rows)] * 2, axis=1).astype("i4")
-    ids[:, 1] %= 5
-    label = (random.random(num_rows) < 0.2 + 0.1 * ids[:, 1]).astype("f")
-    features = {"numeric": random.normal(size=[num_rows, 2]).astype("f"), "ids": ids}
-    batch = Batch(features, label, np.ones(num_rows, "f"))
-    return tf.data.Dataset.from_tensor_slices(batch).batch(batch_size)
+    rows = small_rows.make_rows(num_rows, seed)
+    rows.weight[:] = 1
+    return rows.batches(batch_size)
 
 
 def trainer(shape=SHAPE, steps_per_execution=1, negative_rate=1.0, **optimizer):
@@ -246,18 +237,3 @@ def test_a_program_of_static_shapes_learns_and_counts_the_same():
     assert found == pytest.approx(expected, rel=1e-6)
     for a, b in zip(weights, others, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
-
-
-def test_a_whole_step_is_one_program_of_xla():
-    model = WideDeep(SCHEMA, SHAPE, static_shapes=True)
-    plain = WideDeep(SCHEMA, SHAPE)
-    learners = []
-    for one in (model, plain):
-        optimizer = WideDeepOptimizer.of(OptimizerConfig())
-        optimizer._create_all_weights(one.trainable_variables)
-        learners.append(Learner(one, optimizer, BinaryMetrics()))
-    compiled = tf.function(lambda *args: learners[0].learn(*args)[0], jit_compile=True)
-    for batch in rows(320):
-        size = tf.size(batch.label)
-        loss, _ = learners[1].learn(batch, size)
-        assert float(compiled(batch, size)) == pytest.approx(float(loss), rel=1e-5)

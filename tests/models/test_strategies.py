@@ -1,21 +1,11 @@
-"""models/strategies.py: which cluster, which strategy, and who writes files."""
-
-import json
-import os
+"""models/strategies.py: which strategy, and what it is made with."""
 
 import pytest
 import tensorflow as tf
+from clusters import LED, SERVERS, WORKERS, configure
 
 from smelu_tf.models import strategies
-
-WORKERS = {"worker": ["a:1", "b:1"]}
-LED = {"chief": ["a:1"], "worker": ["b:1"]}
-SERVERS = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}
-
-
-def configure(monkeypatch, cluster, job="worker", index=0):
-    value = {"cluster": cluster, "task": {"type": job, "index": index}}
-    monkeypatch.setenv("TF_CONFIG", json.dumps(value))
+from smelu_tf.models.cluster import num_workers
 
 
 def test_auto_is_what_the_cluster_says(monkeypatch):
@@ -26,32 +16,7 @@ def test_auto_is_what_the_cluster_says(monkeypatch):
     assert strategies.resolve_strategy("auto") == "multi_worker"
     configure(monkeypatch, SERVERS)
     assert strategies.resolve_strategy("auto") == "parameter_server"
-    assert strategies.num_workers() == 2
-
-
-@pytest.mark.parametrize(
-    ("cluster", "job", "index", "is_chief", "is_led"),
-    [
-        (WORKERS, "worker", 0, True, False),
-        (WORKERS, "worker", 1, False, False),
-        (WORKERS, "worker", "1", False, False),
-        (LED, "chief", 0, True, False),
-        (LED, "worker", 0, False, False),
-        (SERVERS, "chief", 0, True, False),
-        (SERVERS, "worker", 0, False, True),
-        (SERVERS, "ps", 0, False, True),
-    ],
-)
-def test_one_process_writes_files(monkeypatch, cluster, job, index, is_chief, is_led):
-    configure(monkeypatch, cluster, job, index)
-    assert strategies.is_chief() == is_chief
-    assert strategies.is_led() == is_led
-
-
-def test_without_a_cluster_this_process_is_the_chief():
-    assert strategies.is_chief()
-    assert not strategies.is_led()
-    assert strategies.end_process() is None
+    assert num_workers() == 2
 
 
 def test_what_fits_no_strategy_is_refused(monkeypatch):
@@ -90,31 +55,11 @@ def test_auto_takes_the_tpu_of_the_machine(monkeypatch):
     assert strategies.resolve_strategy("auto") == "multi_worker"
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "TF_CONFIG: expected JSON"),
-        ("[]", "TF_CONFIG: expected an object .* received \\[\\]"),
-        ("null", "TF_CONFIG: expected an object .* received null"),
-        ('{"cluster": []}', "TF_CONFIG: expected an object .* received {"),
-    ],
-)
-def test_a_tf_config_that_is_none_is_refused_by_all_who_read_it(
-    monkeypatch, text, message
-):
-    monkeypatch.setenv("TF_CONFIG", text)
-    for read in (strategies.is_chief, strategies.is_led, strategies.num_workers):
-        with pytest.raises(ValueError, match=message):
-            read()
-    with pytest.raises(ValueError, match=message):
-        strategies.resolve_strategy("auto")
-
-
 def test_an_empty_tf_config_is_none(monkeypatch):
     for text in ("", "{}"):
         monkeypatch.setenv("TF_CONFIG", text)
         assert strategies.resolve_strategy("auto") == "one_device"
-        assert strategies.num_workers() == 0
+        assert num_workers() == 0
 
 
 @pytest.mark.parametrize("name", strategies.STRATEGIES[1:])
@@ -192,51 +137,3 @@ def test_nccl_without_gpus_is_refused(monkeypatch, name):
     configure(monkeypatch, WORKERS)
     with pytest.raises(ValueError, match="expected GPUs for nccl, received a machine"):
         strategies.make_strategy(name, "nccl")
-
-
-@pytest.fixture
-def slurm(monkeypatch):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
-    monkeypatch.setenv("TF_CONFIG", "")  # put back in the end
-    for name, value in {
-        "SLURM_PROCID": "2",
-        "SLURM_STEP_NUM_TASKS": "5",
-        "SLURM_STEP_NODELIST": "n[1-3]",
-        "SLURM_STEP_TASKS_PER_NODE": "2(x2),1",
-    }.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.mark.usefixtures("slurm")
-def test_a_step_of_slurm_is_a_cluster():
-
-    strategies.resolve_cluster("slurm", {"chief": 1, "worker": 2, "ps": 2})
-    config = json.loads(os.environ["TF_CONFIG"])
-    assert sorted(sum(config["cluster"].values(), [])) == [
-        "n1:8888",
-        "n1:8889",
-        "n2:8888",
-        "n2:8889",
-        "n3:8888",
-    ]
-    assert {job: len(hosts) for job, hosts in config["cluster"].items()} == {
-        "chief": 1,
-        "worker": 2,
-        "ps": 2,
-    }
-    task = config["task"]
-    assert config["cluster"][task["type"]][task["index"]] == "n2:8888"
-    strategies.resolve_cluster("slurm")
-    assert json.loads(os.environ["TF_CONFIG"])["task"] == {"type": "worker", "index": 2}
-
-
-@pytest.mark.usefixtures("slurm")
-def test_a_cluster_that_slurm_has_not_is_refused(monkeypatch):
-    with pytest.raises(ValueError, match="expected 5 tasks, .* received 2"):
-        strategies.resolve_cluster("slurm", {"worker": 2})
-    with pytest.raises(ValueError, match="expected one of tf_config, slurm"):
-        strategies.resolve_cluster("kubernetes")
-    monkeypatch.delenv("SLURM_PROCID")
-    with pytest.raises(ValueError, match="a process that srun has started"):
-        strategies.resolve_cluster("slurm")
-    strategies.resolve_cluster("tf_config")

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+import small_runs
 import tensorflow as tf
 
 from smelu_tf.models import (
@@ -141,18 +142,17 @@ def test_an_unknown_choice_is_refused():
 
 
 def test_a_training_says_where_its_tables_are(criteo_dir, tmp_path):
-    lines = (criteo_dir / "day_0.tsv").read_text().splitlines(keepends=True)
-    (tmp_path / "rows.tsv").write_text("".join(lines[:300]))
+    rows = small_runs.first_rows(criteo_dir, tmp_path)
     config = TrainConfig(model=WideDeepConfig(deep=False))
     for choice, device in (("auto", None), ("host", "/CPU:0")):
         folder = tmp_path / choice
-        train(config, tmp_path / "rows.tsv", folder, table_device=choice)
+        train(config, rows, folder, table_device=choice)
         (run,) = json.loads((folder / "environment.json").read_text())["runs"]
         assert run["table_device"] == device
     with pytest.raises(ValueError, match="auto or gpu with strategy=mirrored"):
         train(
             config,
-            tmp_path / "rows.tsv",
+            rows,
             tmp_path / "other",
             strategy="mirrored",
             table_device="host",

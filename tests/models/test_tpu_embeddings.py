@@ -16,8 +16,9 @@ from smelu_tf.models import (
     WideDeepOptimizer,
     parameter_table,
 )
+from smelu_tf.models.learner import Learner
 from smelu_tf.models.model_weights import ModelWeights, column_layouts
-from smelu_tf.models.steps import Learner, TrainSteps
+from smelu_tf.models.steps import TrainSteps
 from smelu_tf.models.tables import LargeTable, large_tables
 from smelu_tf.models.tpu_embeddings import TPUTables, _Normal, table_optimizer
 from smelu_tf.pipelines import (

@@ -12,15 +12,15 @@ import sys
 
 import numpy as np
 import pytest
+import small_runs
+from same_weights import assert_same_weights
+from two_devices import run_on_two_devices
 
 from smelu_tf.models import (
     DataConfig,
     EvalConfig,
     Scorer,
     ScoringJob,
-    TrainConfig,
-    TrainOptions,
-    WideDeepConfig,
     evaluate,
     export_saved_model,
     load_model,
@@ -28,15 +28,11 @@ from smelu_tf.models import (
 )
 from smelu_tf.pipelines import CRITEO, open_rows
 
-CONFIG = TrainConfig(
-    model=WideDeepConfig(
-        embedding_dim=4,
-        hidden_units=(16, 8),
-        crosses=("C9*C6",),
-        tables="tpu",
-        tpu_table_ids=100,
+CONFIG = dataclasses.replace(
+    small_runs.CONFIG,
+    model=dataclasses.replace(
+        small_runs.CONFIG.model, crosses=("C9*C6",), tables="tpu", tpu_table_ids=100
     ),
-    train=TrainOptions(checkpoint_steps=8, steps_per_execution=4),
     eval=EvalConfig(every_steps=8),
 )
 
@@ -53,8 +49,7 @@ def test_a_model_dir_is_loaded_and_scored_elsewhere(trained, criteo_dir):
     result, model_dir = trained
     assert result.model.tpu_tables is not None
     loaded = load_model(model_dir)
-    for a, b in zip(result.model.get_weights(), loaded.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same_weights(loaded, result.model)
     job = ScoringJob.open(model_dir, criteo_dir / "day_3.tsv")
     figures = evaluate(job.scorer, job.batches)
     assert figures == pytest.approx(result.validation, rel=1e-6)
@@ -63,16 +58,7 @@ def test_a_model_dir_is_loaded_and_scored_elsewhere(trained, criteo_dir):
 def test_a_run_that_was_stopped_goes_on_where_it_was(trained, criteo_dir, tmp_path):
     result, _ = trained
     files, later = criteo_dir / "day_[0-2].tsv", criteo_dir / "day_3.tsv"
-
-    class Stop(Exception):
-        pass
-
-    def progress(rows, *_):
-        if rows >= 4000:
-            raise Stop
-
-    with pytest.raises(Stop):
-        train(CONFIG, files, tmp_path / "m", validation_files=later, progress=progress)
+    small_runs.interrupt(3999, CONFIG, files, tmp_path / "m", validation_files=later)
     assert list((tmp_path / "m" / "checkpoints").glob("ckpt-*.index"))
     again = train(CONFIG, files, tmp_path / "m", validation_files=later)
     for a, b in zip(result.model.get_weights(), again.model.get_weights(), strict=True):
@@ -132,21 +118,19 @@ def test_a_configuration_that_a_tpu_does_not_take_leaves_nothing(tmp_path, crite
 
 AS_ON_A_TPU = """
 import json, sys
-import tensorflow as tf
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-two = [tf.config.LogicalDeviceConfiguration()] * 2
-tf.config.set_logical_device_configuration(cpu, two)
-from smelu_tf.models import TrainConfig, train, training
+from smelu_tf.models import TrainConfig, assembly, train, training, training_rows
+from smelu_tf.models.steps import TrainSteps
 
 config = TrainConfig.load(sys.argv[1])
 folder, out = sys.argv[2:]
 found, calls = {}, []
 for name in ("one_device", "mirrored"):
     if name == "mirrored":
-        training.is_tpu = training.has_embedding_hardware = lambda: True
-        real = training.TrainSteps._steps
-        training.TrainSteps._steps = lambda *a: calls.append(1) or real(*a)
+        for module in (assembly, training, training_rows):
+            module.is_tpu = lambda: True
+        training.has_embedding_hardware = lambda: True
+        real = TrainSteps._steps
+        TrainSteps._steps = lambda *a: calls.append(1) or real(*a)
     result = train(
         config, f"{folder}/day_[0-1].tsv", f"{out}/{name}", strategy=name,
         validation_files=f"{folder}/day_2.tsv",
@@ -172,15 +156,10 @@ def test_the_loop_of_a_tpu_on_two_devices_learns_what_one_device_learns(
         eval=EvalConfig(batch_size=700),
     )
     (tmp_path / "config.json").write_text(config.to_json())
-    done = subprocess.run(
-        [sys.executable, "-c", AS_ON_A_TPU]
-        + [str(path) for path in (tmp_path / "config.json", criteo_dir, tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=300,
+    printed = run_on_two_devices(
+        AS_ON_A_TPU, tmp_path / "config.json", criteo_dir, tmp_path
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(printed.splitlines()[-1])
     here, there = found["one_device"], found["mirrored"]
     assert here["progressive"]["num_examples"] == 6000
     assert there["progressive"]["num_examples"] == 6000

@@ -2,21 +2,20 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+import small_runs
+from same_weights import assert_same_weights
+from two_devices import run_on_two_devices
 
 from smelu_tf.models import (
     DataConfig,
     EvalConfig,
     OptimizerConfig,
     ScoringJob,
-    TrainConfig,
     TrainOptions,
     WideDeep,
-    WideDeepConfig,
     evaluate,
     load_metrics,
     load_model,
@@ -24,8 +23,8 @@ from smelu_tf.models import (
 )
 from smelu_tf.pipelines import CRITEO, Blocks, convert, open_rows
 
-SMALL = TrainConfig(
-    model=WideDeepConfig(embedding_dim=4, hidden_units=(16, 8)),
+SMALL = dataclasses.replace(
+    small_runs.CONFIG,
     train=TrainOptions(checkpoint_steps=1000, steps_per_execution=4),
     eval=EvalConfig(every_steps=16),
 )
@@ -149,8 +148,7 @@ def test_a_warm_start_begins_with_what_another_run_learned(
         SMALL, criteo_dir / "day_[3-5].tsv", tmp_path / "model", warm_start=source
     )
     assert again.progressive == warm.progressive  # its own weights, not the source's
-    for a, b in zip(warm.model.weights, again.model.weights, strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same_weights(warm.model, again.model)
 
 
 @pytest.mark.parametrize(
@@ -190,11 +188,6 @@ def test_bfloat16_learns_nearly_the_same(criteo_dir, tmp_path):
 
 MIRRORED = """
 import sys
-import tensorflow as tf
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-two = [tf.config.LogicalDeviceConfiguration()] * 2
-tf.config.set_logical_device_configuration(cpu, two)
 from smelu_tf.models import TrainConfig, train
 
 config = TrainConfig.load(sys.argv[1])
@@ -223,11 +216,22 @@ def test_several_replicas_validate_and_compare_as_one_does(criteo_dir, tmp_path)
         eval=EvalConfig(every_steps=8),
     )
     (tmp_path / "config.json").write_text(config.to_json())
-    done = subprocess.run(
-        [sys.executable, "-c", MIRRORED]
-        + [str(path) for path in (tmp_path / "config.json", criteo_dir, tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=250,
+    printed = run_on_two_devices(
+        MIRRORED, tmp_path / "config.json", criteo_dir, tmp_path
     )
-    assert done.stdout.strip() == "same", done.stderr[-2000:]
+    assert printed.strip() == "same"
+
+
+def test_a_strategy_of_one_replica_validates(criteo_dir, tmp_path):
+    rows = small_runs.first_rows(criteo_dir, tmp_path)
+    found = [
+        train(
+            small_runs.CONFIG,
+            rows,
+            tmp_path / strategy,
+            validation_files=rows,
+            strategy=strategy,
+        ).validation
+        for strategy in ("one_device", "mirrored")
+    ]
+    assert found[1] == pytest.approx(found[0], rel=1e-5)

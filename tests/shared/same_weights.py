@@ -1,10 +1,15 @@
-"""Models whose tables are laid out in other ways, given the same weights."""
+"""Models that have the same weights, or are given them."""
+
+import numpy as np
 
 from smelu_tf.models.model_weights import ModelWeights, column_tables
 
 
 def copy_weights(source, target):
-    """Gives a model another one's weights, column by column and path by path."""
+    """Gives a model another one's weights, column by column and path by path.
+
+    Their tables may be laid out in different ways.
+    """
     ours, theirs = ModelWeights(target), ModelWeights(source)
     tables = {(t.part, t.column): t for t in column_tables(source)}
     paths = {t.path for t in column_tables(target)}
@@ -17,3 +22,9 @@ def copy_weights(source, target):
         array = ours[here.path]
         array[here.offset : here.offset + here.num_ids] = rows
         ours[here.path] = array
+
+
+def assert_same_weights(model, other):
+    """Two models' weights are the same to the bit."""
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
