@@ -98,7 +98,22 @@ def _is_unused(folder: Path) -> bool:
 
 
 def load_metrics(model_dir: str | os.PathLike[str]) -> dict[str, Any]:
-    """What metrics.json holds; nothing where there is none yet."""
+    """What metrics.json of a model_dir holds.
+
+    Args:
+        model_dir: where.
+
+    Returns:
+        The figures of each section: `progressive` and, where there are any, `window`,
+        `validation`, `evaluation` and others; nothing where there is no file yet.
+
+    Raises:
+        ValueError: the file holds no JSON object.
+
+    Example:
+        >>> load_metrics("model")["evaluation"]["num_examples"]
+        1000
+    """
     path = Path(model_dir) / "metrics.json"
     return load_json(path, dict) if path.exists() else {}
 
@@ -106,14 +121,40 @@ def load_metrics(model_dir: str | os.PathLike[str]) -> dict[str, Any]:
 def update_metrics(
     model_dir: str | os.PathLike[str], **sections: Mapping[str, Any]
 ) -> None:
-    """Writes sections (`progressive`, `evaluation`) into metrics.json."""
+    """Writes sections into metrics.json of a model_dir; others in it stay.
+
+    Args:
+        model_dir: where.
+        **sections: figures by name, ready for JSON.
+
+    Raises:
+        ValueError: the file is there, but holds no JSON object.
+        OSError: no space, or no right to write.
+
+    Example:
+        >>> update_metrics("model", holiday={"log_loss": 0.5})
+        >>> metrics = load_metrics("model")
+        >>> metrics["holiday"], "progressive" in metrics
+        ({'log_loss': 0.5}, True)
+    """
     metrics = load_metrics(model_dir)
     text = json.dumps({**metrics, **sections}, indent=2) + "\n"
     _write_whole(Path(model_dir) / "metrics.json", text)
 
 
 def load_config(model_dir: str | os.PathLike[str]) -> TrainConfig:
-    """The configuration of a model_dir."""
+    """The configuration that a model_dir was trained with.
+
+    Args:
+        model_dir: where.
+
+    Raises:
+        ValueError: there is no config.json, or no configuration in it.
+
+    Example:
+        >>> load_config("model").model.hidden_units
+        (128, 64, 32)
+    """
     path = Path(model_dir) / "config.json"
     if not path.exists():
         raise ValueError(
@@ -201,8 +242,17 @@ def load_model(
         compute_dtype: of the deep part, whatever it was trained in: see
             `TrainOptions`.
 
+    Returns:
+        The model, not compiled.
+
     Raises:
         ValueError: no model_dir there, or no checkpoint that can be read in it.
+
+    Example:
+        >>> model = load_model("model")
+        >>> batch = next(iter(read_text("clicks/day_6.tsv", model.schema, 100)))
+        >>> model(batch.features).shape
+        TensorShape([100, 1])
     """
     model_dir = Path(model_dir)
     config = load_config(model_dir)

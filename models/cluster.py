@@ -29,15 +29,13 @@ def resolve_cluster(resolver: str, jobs: Mapping[str, int] | None = None) -> Non
     Args:
         resolver: `tf_config`: nothing to do; or `slurm`: of the job step that Slurm's
             environment variables describe.
-        jobs: with `slurm`, the number of its tasks that do each job, in this order; by
-            default all of them are workers.
+        jobs: with `slurm`, the number of its tasks that do each job, in this order:
+            `{"chief": 1, "worker": 2, "ps": 2}`, say; by default all of them are
+            workers.
 
     Raises:
         ValueError: an unknown resolver, or no step of Slurm, or one with another number
             of tasks.
-
-    Example:
-        >>> resolve_cluster("slurm", {"chief": 1, "worker": 2, "ps": 2})
     """
     if resolver not in RESOLVERS:
         raise ValueError(

@@ -36,6 +36,12 @@ class DataConfig:
             logits stay those of all rows: its loss takes logit - log(negative_rate).
         validation_fraction: the part of the rows, the last in their order, that is held
             out to validate on; takes blocks.
+
+    Example:
+        >>> DataConfig(schema="avazu", negative_rate=0.25).validate()
+        >>> DataConfig(negative_rate=0.0).validate()
+        Traceback (most recent call last):
+        ValueError: data.negative_rate: expected 0 < rate <= 1, received 0.0.
     """
 
     schema: str = "criteo"
@@ -79,6 +85,15 @@ class OptimizerConfig:
         averaging: the decay, a batch, of a moving average of all weights, which then is
             what is validated, evaluated and exported; 0: there is none. It spans about
             1 / (1 - averaging) batches. Progressive figures are the weights' own.
+
+    Source: of the two optimizers, Cheng et al., Wide & Deep Learning, arXiv 1606.07792.
+
+    Example:
+        >>> WideDeepOptimizer.of(OptimizerConfig(name="adagrad")).rule
+        'adagrad'
+        >>> OptimizerConfig(schedule="linear").validate()
+        Traceback (most recent call last):
+        ValueError: optimizer.decay_steps: expected 1 or more with schedule=linear, ...
     """
 
     name: str = "adam"
@@ -114,7 +129,7 @@ class OptimizerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainOptions:
-    """How a run goes.
+    """How a run goes. See `TrainConfig`.
 
     Attributes:
         seed: of the initial weights.
@@ -152,7 +167,7 @@ class TrainOptions:
 
 @dataclasses.dataclass(frozen=True)
 class EvalConfig:
-    """How a model is evaluated.
+    """How a model is evaluated. See `TrainConfig`.
 
     Attributes:
         batch_size: rows a batch; it does not change the figures.
@@ -188,6 +203,16 @@ class TrainConfig:
         optimizer: how the weights are updated.
         train: how the run goes.
         eval: how a model is evaluated.
+
+    Example:
+        >>> config = TrainConfig(
+        ...     model=WideDeepConfig(hidden_units=(64, 32), activation="smelu:0.5"),
+        ...     train=TrainOptions(seed=3, deterministic=True),
+        ...     eval=EvalConfig(every_steps=1000, best_metric="auc"),
+        ... )
+        >>> config.validate()
+        >>> TrainConfig.load("model/config.json").model.activation
+        'smelu:1'
     """
 
     data: DataConfig = DataConfig()
@@ -212,12 +237,25 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
-        """The configuration of nested values; a ValueError names a wrong key."""
+        """The configuration of nested values; keys that are absent are as by default.
+
+        Raises:
+            ValueError: an unknown key, or a value of another type.
+
+        Example:
+            >>> TrainConfig.from_dict({"model": {"towers": 2}}).model.towers
+            2
+        """
         return from_json_values(cls, values, "config")
 
     @classmethod
     def load(cls, path: str | Path) -> "TrainConfig":
-        """The configuration of a `config.json`."""
+        """The configuration of a `config.json`.
+
+        Raises:
+            ValueError: no JSON, an unknown key, or an impossible value.
+            OSError: the file cannot be read.
+        """
 
         def checked(values: Mapping[str, Any]) -> "TrainConfig":
             config = cls.from_dict(values)
@@ -228,7 +266,12 @@ class TrainConfig:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values by their paths: `{"a": {"b": 1}}` as `{"a.b": 1}`."""
+    """Nested values by their paths.
+
+    Example:
+        >>> flat({"a": {"b": 1}, "c": 2})
+        {'a.b': 1, 'c': 2}
+    """
     found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):

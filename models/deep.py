@@ -64,6 +64,8 @@ class Deep(WithNet):
             columns do not have.
 
     Example:
+        >>> kind, site = Categorical("kind", buckets=5), Categorical("site", buckets=50)
+        >>> schema = Schema("ads", (), (kind, site))
         >>> deep = Deep(schema, WideDeepConfig(column_dims=("site:32",)))
         >>> [(columns, table.name) for columns, table in deep.tables]
         [(('kind',), 'embeddings'), (('site',), 'embeddings_32')]

@@ -33,8 +33,19 @@ def evaluate(
         compare_to: another model, as `load_logit` gives it, from which the prediction
             difference is taken as well; see `comparison.DifferenceCounts`.
 
+    Returns:
+        `num_examples`, `weight`, `log_loss`, `normalized_entropy`, `auc`, `pr_auc` and
+        `calibration`; with `compare_to`, `prediction_difference` and
+        `absolute_prediction_difference` as well. None where the rows do not tell.
+
     Raises:
         ValueError: the dataset has no rows.
+
+    Example:
+        >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
+        >>> figures = evaluate(job.scorer, job.batches)
+        >>> figures["num_examples"], figures["auc"] > 0.6
+        (1000, True)
     """
     comparison = None if compare_to is None else Comparison(compare_to)
     figures = _count(scorer, dataset, progress, None, comparison).figures()
@@ -66,10 +77,12 @@ def evaluation_report(
         ValueError: the dataset has no rows, or an unknown column.
 
     Example:
-        >>> job = ScoringJob.open("demo/model", "demo/data/day_6.tsv")
+        >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> report = evaluation_report(job.scorer, job.batches, slices=["C1"])
-        >>> [row["value"] for row in report["slices"]["C1"]][:2]
-        ['05db9164', 'unknown']
+        >>> sum(row["num_examples"] for row in report["slices"]["C1"])
+        1000
+        >>> sum(row["weight"] for row in report["reliability"])
+        1000.0
     """
     slices = tuple(slices)
     sliced = Slices(scorer.schema, slices) if slices else None

@@ -24,6 +24,13 @@ class LossConfig:
         num_teachers: of a study: how many models of this configuration, without
             teachers and with other seeds, each replica trains first on the same rows,
             to be its own teachers. `train` takes `teachers`.
+
+    Example:
+        >>> loss = LossConfig(codistillation=0.5)
+        >>> loss.validate(WideDeepConfig(towers=2))
+        >>> loss.validate(WideDeepConfig())
+        Traceback (most recent call last):
+        ValueError: loss.codistillation: expected 0 with model.towers=1, received 0.5.
     """
 
     codistillation: float = 0.0

@@ -56,6 +56,17 @@ class WideDeepConfig:
             `separate`: in everything.
         serve: what scores: `ensemble`, all towers, or `first`: the first one alone,
             at the cost of one.
+
+    Source: Cheng et al., Wide & Deep Learning, arXiv 1606.07792; of SmeLU, Shamir &
+    Lin, arXiv 2202.06499.
+
+    Example:
+        >>> shape = WideDeepConfig(hidden_units=(64, 32), activation="smelu:0.5")
+        >>> shape.layer_activations()
+        ('smelu:0.5', 'smelu:0.5')
+        >>> WideDeepConfig(embedding_dim=0).validate()
+        Traceback (most recent call last):
+        ValueError: model.embedding_dim: expected an integer of 1 or more, received 0.
     """
 
     wide: bool = True

@@ -15,7 +15,7 @@ from .scoring import Scorer
 
 
 class Predictions(NamedTuple):
-    """Scores of a batch, in input order: float32 (B,) each.
+    """Scores of a batch, in input order: float32 (B,) each. See `predict`.
 
     Attributes:
         label: 0 or 1.
@@ -34,6 +34,15 @@ def predict(scorer: Scorer, dataset: Iterable[Any]) -> Iterator[Predictions]:
     Args:
         scorer: the model.
         dataset: `Batch`es whose features went through the scorer's transform.
+
+    Returns:
+        An iterator of the scores of each batch.
+
+    Example:
+        >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
+        >>> (scores,) = predict(job.scorer, job.batches)
+        >>> np.allclose(scores.probability, 1 / (1 + np.exp(-scores.logit)))
+        True
     """
     for batch in dataset:
         logit = scorer.logit(batch.features)
@@ -51,12 +60,23 @@ def write_predictions(
 
     The file is written under a temporary name and renamed when it is whole.
 
+    Args:
+        path: the file.
+        predictions: as `predict` gives them.
+        progress: called after each batch with the rows written so far.
+
     Returns:
         The number of rows.
 
     Raises:
         ValueError: there are no rows.
         ImportError: pyarrow is not installed; names the command that installs it.
+        OSError: no space, or no right to write.
+
+    Example:
+        >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
+        >>> write_predictions("scores.parquet", predict(job.scorer, job.batches))
+        1000
     """
     try:
         import pyarrow

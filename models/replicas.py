@@ -50,10 +50,16 @@ class Replicas:
         ValueError: no configuration, or one that is bad.
 
     Example:
-        >>> configs = [with_seed(config, seed) for seed in range(16)]
+        >>> configs = [with_seed(load_config("model"), seed) for seed in range(3)]
+        >>> schema = Schema.load("model/schema.json")
         >>> replicas = Replicas(configs, schema)
-        >>> replicas.train(batches)
-        >>> smelu_tf.prediction_difference(sigmoid(replicas.logits(test_batches)))
+        >>> replicas.train(read_text("clicks/day_0.tsv", schema, 256))
+        >>> logits = replicas.logits(read_text("clicks/day_6.tsv", schema, 256))
+        >>> logits.shape
+        (3, 1000)
+        >>> probabilities = tf.sigmoid(logits).numpy()
+        >>> 0 < float(smelu_tf.prediction_difference(probabilities)) < 0.5
+        True
     """
 
     def __init__(
@@ -184,10 +190,10 @@ class ReplicaPool:
         prepare: as in `Replicas`.
 
     Example:
-        >>> pool = ReplicaPool(schema)
-        >>> for rate in (0.001, 0.002):
-        ...     replicas = pool.begin([with_rate(rate, seed) for seed in range(16)])
-        ...     replicas.train(batches)
+        >>> pool = ReplicaPool(Schema.load("model/schema.json"))
+        >>> first = pool.begin([TrainConfig()])
+        >>> pool.begin([with_seed(TrainConfig(), 1)]) is first
+        True
     """
 
     def __init__(
@@ -219,7 +225,16 @@ class ReplicaPool:
 
 
 def with_seed(config: TrainConfig, seed: int) -> TrainConfig:
-    """A configuration with another seed of the initial weights."""
+    """A configuration with another seed of the initial weights.
+
+    Args:
+        config: the configuration.
+        seed: 0 or more.
+
+    Example:
+        >>> [with_seed(TrainConfig(), seed).train.seed for seed in range(3)]
+        [0, 1, 2]
+    """
     return dataclasses.replace(
         config, train=dataclasses.replace(config.train, seed=seed)
     )

@@ -67,9 +67,11 @@ def record_run(
         OSError: no space, or no right to write.
 
     Example:
-        >>> record_run("model", schema=schema, data="day_[0-5].tsv")
-        >>> json.loads(Path("model/environment.json").read_text())["runs"][0]["git"]
-        {'commit': '035d54d…', 'is_dirty': False}
+        >>> schema = Schema.load("model/schema.json")
+        >>> record_run("model", schema=schema, data="clicks/day_[0-5].tsv")
+        >>> run = recorded_runs("model")[-1]
+        >>> run["schema"]["name"], len(run["data"]["files"])
+        ('criteo', 6)
     """
     path = Path(model_dir) / FILE_NAME
     strategy = strategy or tf.distribute.get_strategy()

@@ -30,6 +30,13 @@ class Scorer:
         transform: raw columns to what `logit` takes.
         logit: to float32 (B,).
         features: what `logit` takes to `Batch.features`.
+
+    Example:
+        >>> scorer = Scorer.load("served/1")
+        >>> rows = open_rows("clicks/day_6.tsv")
+        >>> batches = rows.batches(scorer.schema, 100, transform=scorer.transform)
+        >>> scorer.logit(next(iter(batches)).features).shape
+        TensorShape([100])
     """
 
     schema: Schema
@@ -101,6 +108,11 @@ class ScoringJob:
         rows: where they are.
         batches: the rows, their features gone through the scorer's transform.
         model_dir: where the model came from; None for a SavedModel.
+
+    Example:
+        >>> job = ScoringJob.open("model", "clicks/day_6.tsv", batch_size=300)
+        >>> [len(scores.logit) for scores in predict(job.scorer, job.batches)]
+        [300, 300, 300, 100]
     """
 
     scorer: Scorer
@@ -156,6 +168,13 @@ def load_logit(path: str | os.PathLike[str], schema: Schema, what: str) -> Logit
     Raises:
         ValueError: there is no such model, its schema is another one, or a SavedModel
             of a version of this package that exported no function of features.
+
+    Example:
+        >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
+        >>> served = load_logit("served/1", job.scorer.schema, "compare_to")
+        >>> figures = evaluate(job.scorer, job.batches, compare_to=served)
+        >>> round(figures["prediction_difference"], 3)
+        0.0
     """
     path = Path(path)
     with_schema = path / "assets.extra" if is_saved_model(path) else path

@@ -35,7 +35,7 @@ from .tpu_checks import check_tpu
 from .tpu_chips import attached_chip
 from .training_loop import TrainingLoop, TrainResult
 from .training_rows import TrainingRows
-from .validation import Validation, held_out
+from .validation import Validation, split_rows
 from .warm_start import warm_start as start_warm
 from .wide_deep import WideDeep
 
@@ -97,6 +97,9 @@ def train(
         built: called with the model before it learns anything.
         progress: see `history.Progress`.
 
+    Returns:
+        The model and the figures, which metrics.json of model_dir has as well.
+
     Raises:
         ValueError: bad configuration, a missing or empty file, a row that does not
             parse (`BadRowError`: file and line), no row that does, blocks that are
@@ -107,6 +110,15 @@ def train(
         OSError: no space, or no right to read or write.
 
     A run that fails before its first checkpoint leaves no model_dir behind.
+
+    Example:
+        >>> config = TrainConfig(model=WideDeepConfig(hidden_units=(16, 8)))
+        >>> rows, later = "clicks/day_[0-2].tsv", "clicks/day_3.tsv"
+        >>> result = train(config, rows, "small", validation_files=later)
+        >>> result.progressive["num_examples"], result.validation["num_examples"]
+        (3000, 1000)
+        >>> sorted(load_metrics("small"))
+        ['progressive', 'validation', 'window']
     """
     config.validate()
     if config.loss.num_teachers:
@@ -121,7 +133,7 @@ def train(
     loss_scale.check_strategy(config.train.compute_dtype, tf_strategy)
     _set_numerics(config.train)
     rejects = model_dir / "rejects.txt" if is_chief() else None
-    rows, validation_rows = held_out(
+    rows, validation_rows = split_rows(
         open_rows(files, max_bad_rows, rejects), validation_files, config.data
     )
     state = RunState()

@@ -29,7 +29,7 @@ _MAX_REPORTS = 200  # about, for each doubling of the rows
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """What a training run leaves.
+    """What a training run leaves. See `train`.
 
     Attributes:
         model: the trained model, compiled; with `optimizer.averaging` it has the

@@ -19,7 +19,7 @@ from .strategies import outside_scope
 _BETTER = {"log_loss": -1, "normalized_entropy": -1, "auc": 1, "pr_auc": 1}
 
 
-def held_out(
+def split_rows(
     rows: RowFiles | Blocks,
     validation_files: str | os.PathLike[str] | Sequence[str],
     config: DataConfig,

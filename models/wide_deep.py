@@ -58,10 +58,14 @@ class WideDeep(tf_keras.Model):
     Source: Cheng et al., Wide & Deep Learning, arXiv 1606.07792.
 
     Example:
-        >>> model = WideDeep(complete_schema(CRITEO, frame))
+        >>> schema = complete_schema_from("clicks/day_0.tsv", CRITEO)
+        >>> model = WideDeep(schema, WideDeepConfig(hidden_units=(16, 8)))
         >>> model.compile()
-        >>> model.fit(frame, frame["label"], batch_size=256)
-        >>> logits = model.predict(frame)
+        >>> batches = read_text("clicks/day_0.tsv", schema, 256)
+        >>> sorted(model.fit(batches, verbose=0).history)[:3]
+        ['auc', 'calibration', 'log_loss']
+        >>> model.predict(batches, verbose=0).shape
+        (1000, 1)
     """
 
     def __init__(

@@ -137,3 +137,18 @@ def test_nccl_without_gpus_is_refused(monkeypatch, name):
     configure(monkeypatch, WORKERS)
     with pytest.raises(ValueError, match="expected GPUs for nccl, received a machine"):
         strategies.make_strategy(name, "nccl")
+
+
+def test_a_replica_has_its_part_of_a_batch():
+    assert strategies.replica_rows(96) == 96
+    with tf.distribute.MirroredStrategy(["/CPU:0"]).scope():
+        assert strategies.replica_rows(96) == 96
+
+
+@pytest.mark.parametrize("devices", [None, ["/CPU:0"]])
+def test_what_is_made_outside_a_scope_is_this_process_s_alone(devices):
+    default = tf.distribute.get_strategy()
+    strategy = tf.distribute.MirroredStrategy(devices) if devices else default
+    with strategy.scope():
+        inside = strategies.outside_scope(tf.distribute.has_strategy)
+    assert not inside
