@@ -17,7 +17,7 @@ from .conversion import ConversionReport, convert
 from .examples import read_examples
 from .files import expand_files
 from .generated_blocks import generate_blocks
-from .generator import GeneratorReport, generate
+from .generated_days import GeneratorReport, generate
 from .in_memory import InMemoryRows
 from .movielens import join_movielens
 from .order import Shuffle
@@ -106,8 +106,8 @@ __all__ = [
     "read_rows",
     "read_text",
     "row_errors",
-    "verify_blocks",
     "sample_negatives",
+    "verify_blocks",
     "with_last_batch",
     "write_blocks",
 ]

@@ -13,7 +13,7 @@ from .bad_rows import BadRows
 from .batching import batched, followed
 from .blocks import write_blocks
 from .completion import complete_schema
-from .generator import GeneratedDays, GeneratorReport
+from .generated_days import GeneratedDays, GeneratorReport
 from .presets import CRITEO
 from .schema import Schema
 from .text import parse_chunks
