@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from .columns import Categorical, Numeric
 from .moments import Moments
-from .schema import Categorical, Numeric, Schema
+from .schema import Schema
 from .transform import number_values, text_values, transformed
 from .vocabulary import ValueCounter
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from .schema import Categorical, Cross, Label, MultiValued, Numeric, Schema
+from .columns import Categorical, Cross, Label, MultiValued, Numeric
+from .schema import Schema
 
 CRITEO = Schema(
     name="criteo",

@@ -14,9 +14,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .columns import Categorical, Label, MultiValued, Numeric
 from .files import expand_files, is_compressed
 from .parquet import parquet_kinds, parquet_texts
-from .schema import Categorical, Label, MultiValued, Numeric, Schema
+from .schema import Schema
 from .sources import format_of
 
 _MAX_DISTINCT = 100_000  # values of a column that are told apart
