@@ -26,8 +26,11 @@ BIN_BOUNDARIES: tuple[float, ...] = tuple(
 class Numeric:
     """A numeric column.
 
-    A value is clipped, transformed and standardized, in this order. A missing one is
-    `fill`, and its flag is 1.
+    A value is clipped, transformed and standardized, in this order:
+
+        feature = (transform(clip(x)) - mean) / standard_deviation
+
+    A missing one is `fill`, and its flag is 1.
 
     Attributes:
         name: the column's name.
@@ -43,6 +46,17 @@ class Numeric:
         binned: adds a categorical copy of the value in bins to the ids, under the name
             `<name>_bin`. Bins see the value as it came.
         boundaries: the bins' boundaries, rising; empty: log-spaced.
+
+    Raises:
+        ValueError: a setting that is not among the choices, a number that is not
+            finite, a clip or boundaries that do not rise, or settings that do not go
+            together.
+
+    Example:
+        >>> age = Numeric("age", transform="none", standardize=True)
+        >>> schema = Schema("people", (age,), ())
+        >>> complete_schema(schema, {"age": [20, 30, 40]}).numeric[0].mean
+        30.0
     """
 
     name: str
@@ -123,6 +137,16 @@ class Categorical:
             are several.
         pattern: the regular expression of a present value in text; empty takes
             anything.
+
+    Raises:
+        ValueError: not exactly one of the three, a number that is too small, a
+            vocabulary with an empty or a repeated value, or a pattern that is none.
+
+    Example:
+        >>> Categorical("site", buckets=1000).num_ids
+        1000
+        >>> Categorical("site", vocabulary=("news", "shop")).num_ids
+        4
     """
 
     name: str
@@ -180,7 +204,11 @@ class Categorical:
 
     @property
     def num_ids(self) -> int:
-        """How many ids the column has, the missing and unknown ones included."""
+        """How many ids the column has, the missing and unknown ones included.
+
+        Raises:
+            ValueError: the vocabulary is not counted yet.
+        """
         if not self.is_complete:
             raise ValueError(
                 f"column {self.name}: its vocabulary is not counted yet; call "
@@ -201,6 +229,16 @@ class MultiValued(Categorical):
     Attributes:
         max_values: how many values of a row count: the first ones.
         separator: what stands between two values.
+
+    Raises:
+        ValueError: as `Categorical`, no value a row, or an empty separator.
+
+    Example:
+        >>> genres = MultiValued("genres", vocabulary=("drama", "war"), max_values=3)
+        >>> films = Schema("films", (), (), multivalued=(genres,))
+        >>> Transform(films)({"genres": ["war|drama", ""]})["genres"].numpy()
+        array([[ 3,  2, -1],
+               [ 0, -1, -1]], dtype=int32)
     """
 
     max_values: int = 8
@@ -222,6 +260,13 @@ class Cross:
     Attributes:
         columns: names of id columns: categorical ones or binned copies.
         buckets: number of ids; 0 is a row in which all of them are missing.
+
+    Raises:
+        ValueError: fewer than two columns or buckets, or one column twice.
+
+    Example:
+        >>> Cross(("education", "occupation"), buckets=1000).name
+        'education_x_occupation'
     """
 
     columns: tuple[str, ...]
@@ -242,7 +287,7 @@ class Cross:
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """The label column.
+    r"""The label column.
 
     Attributes:
         name: the column's name.
@@ -250,6 +295,18 @@ class Label:
             of 4, say).
         positive: texts: the label is 1 where the value is one of them. Without
             `positive` and `at_least` the value itself must be 0 or 1.
+
+    Raises:
+        ValueError: both `at_least` and `positive`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> film = Categorical("film", buckets=99)
+        >>> schema = Schema("films", (), (film,), Label("stars", at_least=4))
+        >>> _ = Path("films.tsv").write_text("5\theat\n3\tantz\n")
+        >>> (batch,) = read_text("films.tsv", schema, batch_size=2)
+        >>> batch.label.numpy()
+        array([1., 0.], dtype=float32)
     """
 
     name: str = "label"

@@ -37,8 +37,13 @@ def join_movielens(
         OSError: a file cannot be read or written.
 
     Example:
-        >>> join_movielens("ml-100k", "movielens.tsv")  # doctest: +SKIP
-        100000
+        >>> _ = Path("users.dat").write_text("1::F::25::10::48067")
+        >>> _ = Path("movies.dat").write_text("7::Heat (1995)::Action|Crime")
+        >>> _ = Path("ratings.dat").write_text("1::7::5::978300760")
+        >>> join_movielens(".", "movielens.tsv")
+        1
+        >>> Path("movielens.tsv").read_text().split()[-3:]
+        ['Action|Crime', '978300760', '5']
     """
     tables = _tables(Path(folder))
     rows = sorted(_rows(tables), key=operator.itemgetter(0))  # equal times: as they are

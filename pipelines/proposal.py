@@ -25,6 +25,8 @@ _FEATURES = ("numeric", "categorical", "multi-valued")
 class ColumnSummary:
     """What a column of the sample is like, and what is proposed for it.
 
+    See `propose_schema`.
+
     Attributes:
         name: the column's name.
         kind: `label`, `time`, `numeric`, `categorical`, `multi-valued` or `skipped`.
@@ -49,7 +51,7 @@ class ColumnSummary:
 
 @dataclasses.dataclass(frozen=True)
 class Proposal:
-    """A schema for a file, and what it rests on.
+    """A schema for a file, and what it rests on. See `propose_schema`.
 
     Attributes:
         schema: the schema; not complete where vocabularies are to be counted.
@@ -65,7 +67,7 @@ class Proposal:
 def propose_schema(
     path: str | os.PathLike[str], label: str = "", max_rows: int = 200_000
 ) -> Proposal:
-    """Looks at the first rows of a file and proposes a schema.
+    r"""Looks at the first rows of a file and proposes a schema.
 
     Integers of few values and ids become categories, other numbers logarithms where
     they are skewed and else standardized values; texts become vocabularies where there
@@ -86,7 +88,14 @@ def propose_schema(
         ImportError: pyarrow is not installed and the file is Parquet.
 
     Example:
-        >>> propose_schema("clicks.csv").schema.to_json()  # doctest: +SKIP
+        >>> from pathlib import Path
+        >>> lines = [f"{i % 2},{i % 90},s{i % 9}" for i in range(900)]
+        >>> _ = Path("ads.csv").write_text("\n".join(["click,age,site", *lines]))
+        >>> proposal = propose_schema("ads.csv")
+        >>> [(column.name, column.kind) for column in proposal.columns]
+        [('click', 'label'), ('age', 'numeric'), ('site', 'categorical')]
+        >>> proposal.schema.numeric[0].standardize
+        True
     """
     path = _one_file(path)
     layout, columns = _sampled(path, max_rows)

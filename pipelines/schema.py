@@ -55,6 +55,11 @@ class Schema:
         header: whether the first line of each text file names its fields.
         seed: the seed of the hashes.
 
+    Raises:
+        ValueError: no column, names that are repeated or that a signature cannot have,
+            fields without a column's, a cross of unknown columns, or a delimiter that
+            cannot be one.
+
     Example:
         >>> Schema("ads", (Numeric("age"),), (Categorical("site", buckets=100),)).fields
         ('label', 'age', 'site')
@@ -178,7 +183,11 @@ class Schema:
 
     @property
     def num_ids(self) -> tuple[int, ...]:
-        """The number of ids of each id column (missing and unknown included)."""
+        """The number of ids of each id column (missing and unknown included).
+
+        Raises:
+            ValueError: a vocabulary is not counted yet.
+        """
         return (
             *(column.num_ids for column in self.categorical),
             # Missing, and below the first boundary.
@@ -229,7 +238,13 @@ class Schema:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def difference(self, other: Schema) -> str:
-        """What another schema has otherwise, in a phrase; empty: the same fingerprint.
+        """What another schema has otherwise.
+
+        Args:
+            other: the other schema.
+
+        Returns:
+            A phrase of at most three differences; empty: the same fingerprint.
 
         Example:
             >>> ours = Schema("a", (), (Categorical("site", buckets=100),))
@@ -270,7 +285,17 @@ class Schema:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Schema:
-        """The schema of `to_dict`'s values; a ValueError names a wrong key or type."""
+        """The schema of `to_dict`'s values.
+
+        Args:
+            values: plain values by key; keys with a default may be absent.
+
+        Returns:
+            The schema.
+
+        Raises:
+            ValueError: another version, a wrong key or type, or no schema; names it.
+        """
         version = values.get("version")
         if version != 1:
             raise ValueError(f"schema: expected version 1, received {version!r}.")
@@ -279,7 +304,12 @@ class Schema:
 
     @classmethod
     def from_json(cls, text: str) -> Schema:
-        """The schema of `to_json`'s text."""
+        """The schema of `to_json`'s text; a ValueError as `from_dict`.
+
+        Example:
+            >>> Schema.from_json(CRITEO.to_json()) == CRITEO
+            True
+        """
         return cls.from_dict(parse_json(text, "schema"))
 
     @classmethod
