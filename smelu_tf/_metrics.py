@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow.experimental.numpy as tnp
 
 from .difference_counts import PredictionDifferenceCounts
-from .differences import DifferenceKind, comparable, distance, over_labels
+from .difference_kinds import DifferenceKind, comparable, distance, over_labels
 
 _DTYPES = ("float64", "float32")
 
@@ -27,7 +27,7 @@ class PredictionDifferenceMixin:
 
     Args:
         num_models: how many models are compared, two or more.
-        kind: a name of `differences.KINDS`: `relative`, `absolute`, `euclidean`,
+        kind: a name of `difference_kinds.KINDS`: `relative`, `absolute`, `euclidean`,
             `squared`, `logit` or `hamming`; `DifferenceKind` says what they are.
         from_logits: the predictions are logits.
         threshold: of `hamming`, as in `DifferenceKind`.

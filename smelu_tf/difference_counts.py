@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .differences import DifferenceKind, check_predictions, check_weights, pair_sums
+from .difference_kinds import DifferenceKind
+from .differences import pair_sums
+from .prediction_checks import check_predictions, check_weights
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

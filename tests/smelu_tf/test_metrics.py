@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import smelu_tf
 from smelu_tf import DifferenceKind, keras_metrics, tf_keras_metrics
 from smelu_tf.difference_counts import PredictionDifferenceCounts
-from smelu_tf.differences import KINDS
+from smelu_tf.difference_kinds import KINDS
 
 FLAVOURS = {
     "keras": (keras, keras_metrics.PredictionDifference),
