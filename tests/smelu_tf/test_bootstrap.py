@@ -96,7 +96,7 @@ def test_a_ratio_is_one_group_s_difference_by_the_other_s():
     assert ratio.low < ratio.estimate < ratio.high
 
 
-def test_paired_groups_that_are_equal_have_the_ratio_1_in_every_relike_models():
+def test_paired_groups_that_are_equal_have_the_ratio_1_in_every_resample():
     p = like_models()
     for over in OVER:
         ratio = pd_ratio(p, p, bootstrap=Bootstrap(over), paired=True)
