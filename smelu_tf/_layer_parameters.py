@@ -106,7 +106,12 @@ class ParametersMixin:
         return lambda raw: self.regularizer(_from_raw(name, tf.convert_to_tensor(raw)))
 
     def parameters(self) -> dict[str, Any]:
-        """The parameters' values: numbers where fixed, tensors where trained."""
+        """The parameters' values by their names.
+
+        Returns:
+            Numbers, or lists of them, where fixed; tensors where trained, once the
+            layer is built.
+        """
         return {name: self._parameter(name) for name in self._initial}
 
     @property

@@ -36,9 +36,17 @@ class SmeLUMixin(ParametersMixin):
 
     Source: Shamir & Lin, arXiv 2202.06499.
 
-    Example:
+    Examples:
         >>> SmeLU(beta=0.5)(tf.constant([-1.0, 0.0, 1.0])).numpy()
         array([0.   , 0.125, 1.   ], dtype=float32)
+
+        A beta for each of three channels, trained from 0.5 on:
+
+        >>> layer = SmeLU(0.5, trainable_parameters=True, shared_axes=[1, 2])
+        >>> layer(tf.zeros([8, 4, 5, 3])).shape
+        TensorShape([8, 4, 5, 3])
+        >>> layer.beta.numpy().round(4)
+        array([[[0.5, 0.5, 0.5]]], dtype=float32)
     """
 
     def __init__(
@@ -92,9 +100,16 @@ class GSmeLUMixin(ParametersMixin):
 
     Source: Shamir & Lin, arXiv 2202.06499.
 
-    Example:
+    Examples:
         >>> GSmeLU(g_minus=0.5, t=-0.5)(tf.constant([-2.0, 0.0, 2.0])).numpy()
         array([-1.   ,  0.125,  2.   ], dtype=float32)
+
+        The slope on the left is trained, all else is fixed:
+
+        >>> layer = GSmeLU(g_minus=0.1, trainable_parameters="g_minus")
+        >>> layer.build((None, 3))
+        >>> [name for name, value in layer.parameters().items() if tf.is_tensor(value)]
+        ['g_minus']
     """
 
     def __init__(

@@ -57,21 +57,21 @@ def bootstrap_interval(
     sums is that of the examples'.
 
     Args:
-        predictions: as in `differences.check_predictions`; three models or more where
-            models are drawn.
+        predictions: (num_models, num_examples) or (num_models, num_examples,
+            num_labels); three models or more where models are drawn, else two.
         weights: of the examples, (num_examples,), not negative; equal where None.
-        kind: of the difference.
+        kind: of the difference: a name, or a `DifferenceKind`.
         bootstrap: how; by default over models.
         clusters: a key of each example, (num_examples,), where examples are drawn:
             those with one key (of a user, of a day) are drawn together. None draws each
             for itself.
 
     Returns:
-        The interval.
+        The interval, with `estimate`, `low`, `high` and `confidence`.
 
     Raises:
-        ValueError: as `check_predictions` and `check_weights`; too few models, or fewer
-            than two examples or clusters of weight above 0, to be drawn.
+        ValueError: predictions or weights that cannot be; too few models, or fewer than
+            two examples or clusters of weight above 0, to be drawn.
 
     Example:
         >>> p = np.random.default_rng(0).uniform(0.1, 0.2, (8, 500))
@@ -151,8 +151,8 @@ def pd_ratio(
         numerator: predictions of one group (with SmeLU, say), as in
             `bootstrap_interval`.
         denominator: of the other group (with ReLU), on the same examples.
-        weights: of the examples.
-        kind: of the difference.
+        weights: of the examples, (num_examples,), not negative; equal where None.
+        kind: of the difference: a name, or a `DifferenceKind`.
         bootstrap: how; by default over models.
         paired: model i of both groups has one seed (of the initial weights, of the
             order of the data): they are drawn together.

@@ -29,7 +29,7 @@ class DifferenceKind:
     Probabilities nearer than 1e-7 to 0 or 1 have the logit of 1e-7 or 1 - 1e-7 (±16.1);
     where predictions are given as logits, `logit` takes them as they are.
 
-    Args:
+    Attributes:
         name: one of these.
         from_logits: the predictions are logits, of which other kinds take the sigmoid,
             each label's own.
@@ -41,9 +41,20 @@ class DifferenceKind:
     Raises:
         ValueError: an unknown name, or a threshold that is none.
 
-    Example:
-        >>> DifferenceKind("hamming", threshold=0.02).name
-        'hamming'
+    Examples:
+        Of two examples one is a click to one model alone, above 2 %:
+
+        >>> p = [[0.01, 0.03], [0.03, 0.04]]
+        >>> clicks = DifferenceKind("hamming", threshold=0.02)
+        >>> summarize_prediction_difference(p, kind=clicks).mean
+        0.5
+
+        Logits are compared as probabilities:
+
+        >>> kind = DifferenceKind("absolute", from_logits=True)
+        >>> summary = summarize_prediction_difference([[0.0], [np.log(3)]], kind=kind)
+        >>> round(summary.mean, 4)
+        0.25
     """
 
     name: str = "relative"

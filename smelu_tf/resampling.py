@@ -23,7 +23,7 @@ _RESAMPLES_AT_ONCE = 64
 class Bootstrap:
     """How intervals are made.
 
-    Args:
+    Attributes:
         over: what is drawn anew, with replacement: `models`, for what other
             retrainings would show on the same examples; `examples`, for what the same
             models would show on other examples; or `both`.
@@ -35,8 +35,13 @@ class Bootstrap:
         ValueError: a value that is none of these.
 
     Example:
-        >>> Bootstrap("both", confidence=0.9).num_resamples
-        1000
+        >>> p = np.random.default_rng(0).uniform(0.1, 0.2, (8, 500))
+        >>> both, examples = (
+        ...     bootstrap_interval(p, bootstrap=Bootstrap(over, confidence=0.9))
+        ...     for over in ("both", "examples")
+        ... )
+        >>> both.high - both.low > examples.high - examples.low
+        True
     """
 
     over: str = "models"

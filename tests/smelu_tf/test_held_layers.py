@@ -75,7 +75,7 @@ def test_a_subclassed_model_is_searched_as_an_object(flavour, how):
 def test_a_custom_layer_in_a_functional_model(flavour):
     k, _ = flavour
 
-    @k.saving.register_keras_serializable("test_replacement")
+    @k.saving.register_keras_serializable("test_held_layers")
     class Twice(k.layers.Layer):
         new = "relu"
 
