@@ -96,7 +96,7 @@ class ConfigRewriter:
         if "class_name" not in node or not isinstance(node.get("config"), dict):
             return {key: self._rewritten(value) for key, value in node.items()}
         name = self._name_of_layer(node)
-        if name in self._new:
+        if name is not None and name in self._new:
             return self._layer_in_place_of(node, name)
         node = {key: value for key, value in node.items() if key != "compile_config"}
         owner = node["config"]
@@ -141,7 +141,7 @@ class ConfigRewriter:
         name = self._reader.canonical(value)
         if name is None and isinstance(value, dict) and "class_name" in value:
             name = self._name_of_layer(value)
-        if name not in self._new:
+        if name is None or name not in self._new:
             self.account.kept.update([name] if name else [])
             return self._rewritten(value)
         self.account.replaced.add(name)

@@ -151,8 +151,8 @@ def _names(trainable_parameters: Any, known: list[str]) -> list[str]:
             f"trainable_parameters: expected True, False or names among "
             f"{', '.join(known)}, received {trainable_parameters!r}."
         )
-    # Of a name that is given twice the last place counts: of two weights for one
-    # parameter, as there were, tf-keras kept that one.
+    # Of a name that is given twice the last place counts: models that tf-keras saved
+    # with two weights for it have the second one there.
     return list(reversed(dict.fromkeys(reversed(names))))
 
 
