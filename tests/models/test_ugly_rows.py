@@ -24,7 +24,7 @@ from smelu_tf.pipelines import (
     Schema,
     read_rows,
 )
-from smelu_tf.pipelines.schema import BIN_BOUNDARIES
+from smelu_tf.pipelines.columns import BIN_BOUNDARIES
 
 PLAIN = Schema(
     "plain",
