@@ -45,7 +45,7 @@ def difference_report(
 
     Args:
         files: the models' predictions.
-        kinds: names of `smelu_tf.differences.KINDS`; slices are of the first.
+        kinds: names of `smelu_tf.difference_kinds.KINDS`; slices are of the first.
         threshold: of `hamming`, as in `DifferenceKind`.
         num_slices: slices of about equally many rows by the mean probability; 0 makes
             none.

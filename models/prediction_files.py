@@ -44,7 +44,7 @@ class PredictionFiles:
         """What is compared for a kind of difference: the logits for `logit`.
 
         Args:
-            name: of the kind, one of `smelu_tf.differences.KINDS`.
+            name: of the kind, one of `smelu_tf.difference_kinds.KINDS`.
             threshold: of `hamming`, as in `DifferenceKind`.
 
         Returns:
