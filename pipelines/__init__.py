@@ -3,15 +3,9 @@
 from .bad_rows import BadRowError, BadRows, bad_row_errors
 from .batching import for_replicas, for_worker, sample_negatives, with_last_batch
 from .beam import convert_with_beam
-from .block_format import Manifest, read_manifest
-from .blocks import (
-    BlockWriter,
-    block_errors,
-    is_blocks,
-    read_blocks,
-    verify_blocks,
-    write_blocks,
-)
+from .block_reader import read_blocks
+from .block_verification import block_errors, verify_blocks
+from .block_writer import BlockWriter, write_blocks
 from .completion import complete_schema, completion_difference
 from .conversion import ConversionReport, convert
 from .examples import read_examples
@@ -19,6 +13,7 @@ from .files import expand_files
 from .generated_blocks import generate_blocks
 from .generator import GeneratorReport, generate
 from .in_memory import InMemoryRows
+from .manifest import Manifest, is_blocks, read_manifest
 from .movielens import join_movielens
 from .order import Shuffle
 from .parquet import read_parquet

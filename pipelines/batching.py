@@ -20,9 +20,14 @@ def batched(chunks: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     Raises:
         ValueError: a batch size below 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected 1 or more, received {batch_size}.")
+    check_positive("batch_size", batch_size)
     return untuned(chunks.rebatch(batch_size).prefetch(4))
+
+
+def check_positive(name: str, value: int) -> None:
+    """Raises a ValueError where a number is below 1."""
+    if value < 1:
+        raise ValueError(f"{name}: expected 1 or more, received {value}.")
 
 
 def followed(

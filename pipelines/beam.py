@@ -21,18 +21,14 @@ import numpy as np
 import tensorflow as tf
 
 from .bad_rows import BadRowError, BadRows
-from .block_format import (
-    MANIFEST,
-    empty_manifest,
-    encode,
-    pack,
-    read_manifest,
-    row_dtype,
-)
-from .blocks import BlockWriter, check_positive, shard_name
+from .batching import check_positive
+from .block_format import encode, pack
+from .block_layout import row_dtype
+from .block_writer import BlockWriter
 from .completion import SchemaTally
 from .conversion import ConversionReport, Job, begun_job, save_job
 from .files import expand_files, replacing, writing
+from .manifest import MANIFEST, empty_manifest, read_manifest, shard_name
 from .schema import Schema
 from .sources import format_of, read_raw, read_rows, row_errors
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from .bad_rows import BadRows
 from .batching import followed
-from .block_format import MANIFEST, Manifest, read_manifest
-from .blocks import BlockWriter
+from .block_writer import BlockWriter
 from .dataclass_json import from_json_values, load_json
 from .files import expand_files, replacing
+from .manifest import MANIFEST, Manifest, read_manifest
 from .schema import Schema
 from .sources import complete_schema_from, read_rows, row_errors
 

@@ -14,11 +14,12 @@ import tensorflow as tf
 
 from .bad_rows import BadRows, bad_row_errors
 from .batching import batched, followed
-from .block_format import read_manifest
-from .blocks import block_errors, is_blocks, read_blocks
+from .block_reader import check_schema, read_blocks
+from .block_verification import block_errors
 from .completion import complete_schema, completion_difference
 from .examples import check_records, estimate_num_examples, read_raw_examples
 from .files import expand_files, head_of
+from .manifest import is_blocks, read_manifest
 from .order import Shuffle
 from .parquet import count_parquet_rows, read_raw_parquet
 from .schema import Schema
@@ -309,12 +310,7 @@ class Blocks:
     def complete(self, schema: Schema) -> Schema:
         """The blocks' schema; a ValueError if it is no completion of the other."""
         own = self._manifest.schema
-        difference = completion_difference(own, schema)
-        if difference:
-            raise ValueError(
-                f"{self._folder}: expected blocks of the schema {schema.name}, "
-                f"received blocks of {own.name}, which differs in {difference}."
-            )
+        check_schema(self._folder, schema, own, completion_difference(own, schema))
         return own
 
     def batches(
