@@ -10,6 +10,14 @@ from .completion import complete_schema, completion_difference
 from .conversion import ConversionReport, convert
 from .examples import read_examples
 from .files import expand_files
+from .formats import (
+    complete_schema_from,
+    estimate_num_rows,
+    format_of,
+    read_raw,
+    read_rows,
+    row_errors,
+)
 from .generated_blocks import generate_blocks
 from .generator import GeneratorReport, generate
 from .in_memory import InMemoryRows
@@ -27,21 +35,12 @@ from .presets import (
     named_schema,
 )
 from .proposal import ColumnSummary, Proposal, propose_schema
+from .raw_values import raw_columns
 from .schema import Categorical, Cross, Label, MultiValued, Numeric, Schema
-from .sources import (
-    Blocks,
-    Passes,
-    RowFiles,
-    complete_schema_from,
-    estimate_num_rows,
-    format_of,
-    open_rows,
-    read_raw,
-    read_rows,
-    row_errors,
-)
-from .text import parse_unlabelled, read_raw_text, read_text
-from .transform import Batch, Transform, raw_columns
+from .sources import Blocks, Passes, RowFiles, open_rows
+from .text import read_raw_text, read_text
+from .transform import Batch, Transform
+from .unlabelled import parse_unlabelled
 
 __all__ = [
     "ADULT",

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
+
+from .parallel import unconverted
+from .python_steps import numpy_function
 
 _NUM_QUOTED = 5  # bad rows that are quoted on stderr
 
@@ -91,3 +97,39 @@ def bad_row_errors() -> Iterator[None]:
         if found is None:
             raise
         raise BadRowError(found[1]) from None
+
+
+def without_bad_rows(
+    checked: tf.data.Dataset,
+    what: str,
+    describe: Callable[..., tuple[str, bytes]],
+    bad_rows: BadRows,
+) -> tf.data.Dataset:
+    """The well-formed rows of chunks, in order.
+
+    Args:
+        checked: (path, number of the first row from 1, columns, which rows are good).
+        what: what a row is called: "line", "row", "record".
+        describe: of a row's values, in the order of `tf.nest.flatten`: what is wrong
+            with them, and what is kept of the row.
+        bad_rows: what becomes of the others.
+    """
+
+    def pass_over(path: bytes, first: int, good: np.ndarray, *columns: Any) -> Any:
+        for index in np.flatnonzero(~good):
+            fault, row = describe(*(column[index] for column in columns))
+            bad_rows.add(f"{os.fsdecode(path)}, {what} {first + index}", fault, row)
+        return good
+
+    @unconverted
+    def good_rows(path: tf.Tensor, first: tf.Tensor, rows: Any, good: tf.Tensor) -> Any:
+        def some() -> Any:
+            columns = tf.nest.flatten(rows)
+            seen = numpy_function(pass_over, [path, first, good, *columns], tf.bool)
+            keep = tf.ensure_shape(seen, [None])
+            return tf.nest.map_structure(lambda v: tf.boolean_mask(v, keep), rows)
+
+        return tf.cond(tf.reduce_all(good), lambda: rows, some)
+
+    # One after another: threads must not decide which bad row is one too many.
+    return checked.map(good_rows)

@@ -13,7 +13,7 @@ import operator
 import os
 import pickle
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,10 @@ from .block_layout import row_dtype
 from .block_writer import BlockWriter
 from .completion import SchemaTally
 from .conversion import ConversionReport, Job, begun_job, save_job
-from .files import expand_files, replacing, writing
+from .files import Paths, expand_files, replacing, writing
+from .formats import format_of, read_raw, read_rows, row_errors
 from .manifest import MANIFEST, empty_manifest, read_manifest, shard_name
 from .schema import Schema
-from .sources import format_of, read_raw, read_rows, row_errors
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -43,7 +43,7 @@ _Part = tuple[int, Any]
 
 
 def convert_with_beam(
-    files: str | os.PathLike[str] | Sequence[str],
+    files: Paths,
     schema: Schema,
     folder: str | os.PathLike[str],
     *,

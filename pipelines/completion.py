@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from .moments import Moments
+from .raw_values import number_values, text_values
 from .schema import Categorical, Numeric, Schema
-from .transform import number_values, text_values, transformed
+from .transform import transformed
 from .vocabulary import ValueCounter
 
 

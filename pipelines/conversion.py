@@ -12,10 +12,10 @@ from .bad_rows import BadRows
 from .batching import followed
 from .block_writer import BlockWriter
 from .dataclass_json import from_json_values, load_json
-from .files import expand_files, replacing
+from .files import Paths, expand_files, replacing
+from .formats import complete_schema_from, read_rows, row_errors
 from .manifest import MANIFEST, Manifest, read_manifest
 from .schema import Schema
-from .sources import complete_schema_from, read_rows, row_errors
 
 Progress = Callable[[int], None]
 """Called now and then with the rows that are done."""
@@ -62,7 +62,7 @@ class Job:
 
 
 def convert(
-    files: str | os.PathLike[str] | Sequence[str],
+    files: Paths,
     schema: Schema,
     folder: str | os.PathLike[str],
     *,

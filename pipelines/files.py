@@ -16,6 +16,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""Paths or glob patterns of files; a string may hold several, with commas between."""
+
 _HEAD = 1 << 20  # bytes that are looked at before a file is read
 _ABANDONED = 86_400.0  # seconds without a change after which nobody writes any more
 
@@ -26,9 +29,7 @@ _NO_REASON = re.compile(
 )
 
 
-def expand_files(
-    patterns: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-) -> list[str]:
+def expand_files(patterns: Paths) -> list[str]:
     """The files that glob patterns name, sorted within each pattern.
 
     Args:

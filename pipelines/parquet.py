@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,21 +11,23 @@ import tensorflow as tf
 
 from .bad_rows import BadRowError, BadRows
 from .batching import batched
-from .files import expand_files
+from .files import Paths, expand_files
 from .python_steps import from_generator
-from .raw_rows import RawColumns, raw_specs, without_bad_rows
+from .raw_rows import RawColumns, raw_specs
+from .raw_values import text_values
 from .schema import MultiValued, Schema
-from .transform import text_values, to_batch
+from .transform import to_batch
+from .typed_rows import well_formed_rows
 
 _CHUNK = 8192  # rows that are converted at once
 
 
 def read_parquet(
-    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    files: Paths,
     schema: Schema,
     batch_size: int,
     *,
-    transform: Callable[[dict[str, tf.Tensor]], Any] | None = None,
+    transform: Callable[[RawColumns], Any] | None = None,
     bad_rows: BadRows | None = None,
 ) -> tf.data.Dataset:
     """Reads Parquet files into batches, in the order of files and rows.
@@ -55,7 +56,7 @@ def read_parquet(
 
 
 def read_raw_parquet(
-    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    files: Paths,
     schema: Schema,
     *,
     bad_rows: BadRows | None = None,
@@ -74,7 +75,7 @@ def read_raw_parquet(
         raw_specs(schema),
     )
     chunks = from_generator(lambda: _chunks(files, schema), spec)
-    return without_bad_rows(chunks, schema, bad_rows or BadRows(), "row", then)
+    return well_formed_rows(chunks, schema, bad_rows or BadRows(), "row", then)
 
 
 def parquet_kinds(path: str) -> dict[str, str]:

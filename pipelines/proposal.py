@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .files import expand_files, is_compressed
+from .formats import format_of
 from .parquet import parquet_kinds, parquet_texts
 from .schema import Categorical, Label, MultiValued, Numeric, Schema
-from .sources import format_of
 
 _MAX_DISTINCT = 100_000  # values of a column that are told apart
 _MISSING = ("?", "NA", "N/A", "NULL", "null", "NaN", "nan", "None", "\\N", "-")
