@@ -20,7 +20,10 @@ _NUM_QUOTED = 5  # bad rows that are quoted on stderr
 
 
 class BadRowError(ValueError):
-    """A row that does not parse, or cannot be set aside; says where and why."""
+    """A row that does not parse, or cannot be set aside; says where and why.
+
+    See `bad_row_errors`.
+    """
 
 
 class BadRows:
@@ -35,6 +38,22 @@ class BadRows:
         rejects: the file that the rows passed over are written to, as they came: a
             line of text each, JSON where they were no text.
         quote: whether the first few are quoted.
+
+    Attributes:
+        count: the rows passed over so far.
+
+    Raises:
+        ValueError: `max_bad_rows` is below 0.
+
+    Example:
+        >>> rows = tf.io.read_file("clicks/day_0.tsv")
+        >>> tf.io.write_file("day.tsv", "1,2,3\\n" + rows)
+        >>> bad_rows = BadRows(max_bad_rows=5, rejects=Path("rejects.txt"))
+        >>> chunks = read_raw("day.tsv", CRITEO, bad_rows=bad_rows)
+        >>> sum(len(chunk["label"]) for chunk in chunks), bad_rows.count
+        (1000, 1)
+        >>> Path("rejects.txt").read_text()
+        '1,2,3\\n'
     """
 
     def __init__(
@@ -89,7 +108,19 @@ class BadRows:
 
 @contextlib.contextmanager
 def bad_row_errors() -> Iterator[None]:
-    """Turns TensorFlow's error about a bad row into the `BadRowError` inside it."""
+    """Turns TensorFlow's error about a bad row into the `BadRowError` inside it.
+
+    Raises:
+        BadRowError: a row that is read inside does not parse; other errors pass.
+
+    Example:
+        >>> tf.io.write_file("day.tsv", "1,2,3")
+        >>> with bad_row_errors():
+        ...     list(read_raw("day.tsv", CRITEO))
+        Traceback (most recent call last):
+        ...
+        smelu_tf.pipelines.bad_rows.BadRowError: day.tsv, line 1: expected 40 tab-sep...
+    """
     try:
         yield
     except tf.errors.OpError as error:

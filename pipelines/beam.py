@@ -66,6 +66,9 @@ def convert_with_beam(
         options: which runner, and its settings; by default one in this process, which
             holds all packed rows in memory.
 
+    Returns:
+        The manifest, and how many rows were passed over.
+
     Raises:
         ValueError: as `convert`; the first file that has a fault is named.
         OSError: no space, or no right to read or write. Other runners give an error of
@@ -73,8 +76,14 @@ def convert_with_beam(
         ImportError: apache-beam is not installed; names the command that installs it.
 
     Example:
-        >>> options = PipelineOptions(["--runner=FlinkRunner"])
-        >>> convert_with_beam("day_*.tsv", CRITEO, "blocks", options=options)
+        >>> from apache_beam.options.pipeline_options import PipelineOptions
+        >>> options = PipelineOptions(["--runner=FnApiRunner"])  # or FlinkRunner, …
+        >>> schema = read_manifest("blocks").schema
+        >>> report = convert_with_beam(
+        ...     "clicks/day_6.tsv", schema, "last_day", options=options
+        ... )
+        >>> report.manifest.num_rows, report.num_bad_rows
+        (1000, 0)
     """
     try:
         import apache_beam  # noqa: F401

@@ -66,9 +66,12 @@ def read_blocks(
             of a shuffled order.
 
     Example:
-        >>> dataset = read_blocks("blocks", schema, start=step * 4096)
-        >>> with block_errors("blocks"):
-        ...     model.fit(dataset)
+        >>> batches = read_blocks("blocks", batch_size=2048)
+        >>> [len(batch.label) for batch in batches]
+        [2048, 2048, 1904]
+        >>> rest = read_blocks("blocks", batch_size=2048, start=2 * 2048)
+        >>> [len(batch.label) for batch in rest]
+        [1904]
     """
     check_positive("batch_size", batch_size)
     manifest = read_manifest(folder)

@@ -21,6 +21,20 @@ def block_errors(folder: str | os.PathLike[str]) -> Iterator[None]:
 
     Args:
         folder: the data set that is read inside.
+
+    Raises:
+        ValueError: a block that is read inside is damaged; other errors pass.
+
+    Example:
+        >>> schema = read_manifest("blocks").schema
+        >>> _ = write_blocks(read_blocks("blocks"), schema, "damaged")
+        >>> with open("damaged/shard-00000.blocks", "r+b") as file:
+        ...     _ = file.seek(1000), file.write(b"?")
+        >>> with block_errors("damaged"):
+        ...     list(read_blocks("damaged"))
+        Traceback (most recent call last):
+        ...
+        ValueError: damaged/shard-00000.blocks, block 0: expected a whole block, ...
     """
     try:
         yield
@@ -46,11 +60,18 @@ def block_errors(folder: str | os.PathLike[str]) -> Iterator[None]:
 def verify_blocks(folder: str | os.PathLike[str]) -> Manifest:
     """Reads all of a data set: every byte is as it was written.
 
+    Args:
+        folder: the data set.
+
     Returns:
         The manifest.
 
     Raises:
         ValueError: a file is absent or damaged; says which, and what was expected.
+
+    Example:
+        >>> verify_blocks("blocks").num_rows
+        6000
     """
     manifest = read_manifest(folder)
     paths = shard_paths(folder, manifest)

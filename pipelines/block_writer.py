@@ -49,9 +49,20 @@ class BlockWriter:
             a number below 1; a vocabulary is not counted.
 
     Example:
-        >>> writer = BlockWriter("blocks", schema, resume=True)
-        >>> batches = read_text(files, schema, 4096).skip(writer.num_rows // 4096)
-        >>> manifest = writer.write(batches)
+        >>> batches = read_blocks("blocks", batch_size=1000)  # six of them
+        >>> def killed(batches):
+        ...     yield from batches.take(5)
+        ...     raise KeyboardInterrupt
+        >>> sizes = {"rows_per_block": 1000, "blocks_per_shard": 2}
+        >>> schema = read_manifest("blocks").schema
+        >>> try:
+        ...     BlockWriter("copy", schema, **sizes).write(killed(batches))
+        ... except KeyboardInterrupt:
+        ...     writer = BlockWriter("copy", schema, **sizes, resume=True)
+        >>> writer.num_rows  # in whole shards
+        4000
+        >>> writer.write(batches.skip(4)).num_rows
+        6000
     """
 
     def __init__(
@@ -199,7 +210,11 @@ def write_blocks(
         OSError: a file cannot be written.
 
     Example:
-        >>> write_blocks(read_text("day_*.tsv", schema, 4096), schema, "blocks")
+        >>> schema = read_manifest("blocks").schema
+        >>> batches = read_text("clicks/day_6.tsv", schema, 400)
+        >>> manifest = write_blocks(batches, schema, "last_day", rows_per_block=250)
+        >>> manifest.num_rows, manifest.num_blocks
+        (1000, 4)
     """
     writer = BlockWriter(
         folder,

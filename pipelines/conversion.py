@@ -27,6 +27,8 @@ _JOB = "conversion.json"
 class ConversionReport:
     """What a conversion leaves.
 
+    See `convert`.
+
     Attributes:
         manifest: of the blocks.
         num_bad_rows: rows passed over.
@@ -92,15 +94,20 @@ def convert(
         counting: see `Progress`: of the pass that completes the schema.
         progress: of the pass that converts.
 
+    Returns:
+        The manifest, and how many rows were passed over.
+
     Raises:
         ValueError: a missing or empty file, a row that does not parse (`BadRowError`),
             or a folder of another conversion; says in what it differs.
         OSError: no space, or no right to read or write.
 
     Example:
-        >>> report = convert("day_*.tsv", CRITEO, "blocks")
-        >>> report.manifest.num_rows
-        400000
+        >>> report = convert("clicks/day_[0-5].tsv", CRITEO, "converted")
+        >>> report.manifest.num_rows, report.num_bad_rows
+        (6000, 0)
+        >>> report.manifest == read_manifest("blocks")
+        True
     """
     paths = expand_files(files)
     folder = Path(folder)

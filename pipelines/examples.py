@@ -51,6 +51,17 @@ def read_examples(
     Raises:
         ValueError: a missing or empty file, one that holds no Examples, a feature of
             another type, a batch size below 1, or an incomplete schema.
+
+    Example:
+        >>> label = tf.train.Feature(int64_list=tf.train.Int64List(value=[1]))
+        >>> example = tf.train.Example()
+        >>> example.features.feature["label"].CopyFrom(label)
+        >>> with tf.io.TFRecordWriter("rows.tfrecord") as file:
+        ...     file.write(example.SerializeToString())
+        >>> schema = Schema("ads", (Numeric("age"),), ())
+        >>> (batch,) = read_examples("rows.tfrecord", schema, batch_size=100)
+        >>> batch.label.numpy(), batch.features["numeric"].numpy()
+        (array([1.], dtype=float32), array([[0., 1.]], dtype=float32))
     """
     then = to_batch(schema, transform)
     chunks = read_raw_examples(files, schema, bad_rows=bad_rows, then=then)

@@ -36,9 +36,16 @@ def expand_files(patterns: Paths) -> list[str]:
         patterns: one or more patterns; a string may hold several, with commas
             between them.
 
+    Returns:
+        The paths.
+
     Raises:
         ValueError: a pattern names no file, or a file is empty or a folder.
         OSError: a file cannot be read.
+
+    Example:
+        >>> expand_files("clicks/day_6.tsv,clicks/day_[0-1].tsv")
+        ['clicks/day_6.tsv', 'clicks/day_0.tsv', 'clicks/day_1.tsv']
     """
     if isinstance(patterns, str | os.PathLike):
         patterns = os.fspath(patterns).split(",")

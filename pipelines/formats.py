@@ -46,8 +46,18 @@ FORMATS: dict[str, Format] = {
 def format_of(files: Sequence[str]) -> str:
     """The name of the files' format, as their first bytes tell it.
 
+    Args:
+        files: their paths, at least one.
+
+    Returns:
+        `text`, `examples` or `parquet`.
+
     Raises:
         ValueError: the files are of several formats.
+
+    Example:
+        >>> format_of(["clicks/day_0.tsv"]), format_of(["a.parquet"])
+        ('text', 'parquet')
     """
     formats = [_sniffed(path) for path in files]
     for path, found in zip(files, formats, strict=True):
@@ -69,7 +79,24 @@ def _sniffed(path: str) -> str:
 
 
 def estimate_num_rows(files: Sequence[str]) -> int:
-    """About how many rows files have."""
+    """About how many rows files have.
+
+    Args:
+        files: their paths, all of one format.
+
+    Returns:
+        The number: exact of Parquet files; of others their bytes divided by the mean
+        size of the first rows.
+
+    Raises:
+        ValueError: the files are of several formats, or one cannot be read.
+
+    Example:
+        >>> estimate_num_rows(["a.parquet", "b.parquet"])
+        2000
+        >>> 900 < estimate_num_rows(["clicks/day_0.tsv"]) < 1100
+        True
+    """
     return FORMATS[format_of(files)].num_rows(files)
 
 
@@ -80,7 +107,27 @@ def read_raw(
     bad_rows: BadRows | None = None,
     then: Callable[[RawColumns], Any] = lambda raw: raw,
 ) -> tf.data.Dataset:
-    """Reads row files of any format into raw columns; see `read_raw_text`."""
+    """Reads row files of any format into raw columns.
+
+    Args:
+        files: as in `read_rows`.
+        schema: the schema; its vocabularies need not be counted.
+        bad_rows: as in `read_rows`.
+        then: a function of the raw columns, run in the same parallel step.
+
+    Returns:
+        A dataset of what `then` returns; without it, of dicts of columns as
+        `read_raw_text` gives them.
+
+    Raises:
+        ValueError: as `read_rows`.
+
+    Example:
+        >>> scores = Schema("scores", (Numeric("logit", "float64", "none"),), ())
+        >>> for chunk in read_raw("a.parquet", scores):
+        ...     print(sorted(chunk), chunk["logit"].dtype.name)
+        ['label', 'logit'] float64
+    """
     files = expand_files(files)
     reader = FORMATS[format_of(files)].read_raw
     return reader(files, schema, bad_rows=bad_rows, then=then)
@@ -104,8 +151,17 @@ def read_rows(
         transform: what makes features of raw columns.
         bad_rows: what becomes of rows that do not parse.
 
+    Returns:
+        A dataset of `Batch`; errors are those of `read_text`.
+
     Raises:
         ValueError: as `read_text`, `read_examples` and `read_parquet`.
+
+    Example:
+        >>> schema = read_manifest("blocks").schema
+        >>> batches = read_rows("clicks/day_6.tsv", schema, batch_size=400)
+        >>> [len(batch.label) for batch in batches]
+        [400, 400, 200]
     """
     then = to_batch(schema, transform)
     return batched(read_raw(files, schema, bad_rows=bad_rows, then=then), batch_size)
@@ -115,10 +171,20 @@ def read_rows(
 def row_errors(files: Sequence[str]) -> Iterator[None]:
     """Turns TensorFlow's errors about rows of files into a ValueError that says where.
 
-    A bad row is a `BadRowError`; see `bad_row_errors`.
-
     Args:
         files: the files that are read inside.
+
+    Raises:
+        BadRowError: a row does not parse.
+        ValueError: a TFRecord file is damaged.
+
+    Example:
+        >>> tf.io.write_file("day.tsv", "1,2,3")
+        >>> with row_errors(["day.tsv"]):
+        ...     list(read_raw("day.tsv", CRITEO))
+        Traceback (most recent call last):
+        ...
+        smelu_tf.pipelines.bad_rows.BadRowError: day.tsv, line 1: expected 40 tab-sep...
     """
     try:
         with bad_row_errors():
@@ -145,9 +211,19 @@ def complete_schema_from(
             pass that reads the rows for good tells of them.
         progress: called now and then with the rows read so far.
 
+    Returns:
+        The complete schema.
+
     Raises:
         ValueError: as `read_rows` and `complete_schema`. A bad row too many is
             TensorFlow's error; inside `with row_errors(files):` a `BadRowError`.
+
+    Example:
+        >>> complete = complete_schema_from("clicks/day_[0-5].tsv", CRITEO)
+        >>> CRITEO.is_complete, complete.is_complete
+        (False, True)
+        >>> complete == read_manifest("blocks").schema
+        True
     """
     if schema.is_complete:
         return schema

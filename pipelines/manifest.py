@@ -35,6 +35,8 @@ class Shard:
 class Manifest:
     """What a data set of blocks holds.
 
+    See `read_manifest`.
+
     Attributes:
         schema: the schema of the rows.
         fingerprint: the schema's, which every block repeats.
@@ -112,8 +114,21 @@ def empty_manifest(
 def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
     """The manifest of a data set of blocks, its checksum verified.
 
+    Args:
+        folder: the data set.
+
+    Returns:
+        The manifest.
+
     Raises:
         ValueError: there is none, it is damaged, or of an unknown version.
+
+    Example:
+        >>> manifest = read_manifest("blocks")
+        >>> manifest.num_rows, manifest.num_blocks, manifest.schema.name
+        (6000, 2, 'criteo')
+        >>> [shard.name for shard in manifest.shards]
+        ['shard-00000.blocks']
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():
@@ -125,7 +140,15 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
 
 
 def is_blocks(path: Any) -> bool:
-    """Whether a path is a folder of blocks that is complete; a list of files is not."""
+    """Whether a path is a folder of blocks that is complete; a list of files is not.
+
+    Args:
+        path: anything.
+
+    Example:
+        >>> is_blocks("blocks"), is_blocks("clicks"), is_blocks(["a.tsv", "b.tsv"])
+        (True, False, False)
+    """
     return isinstance(path, str | os.PathLike) and (Path(path) / MANIFEST).is_file()
 
 

@@ -49,6 +49,12 @@ def read_parquet(
             column or has one of a type that does not fit, a batch size below 1, or an
             incomplete schema.
         ImportError: pyarrow is not installed; names the command that installs it.
+
+    Example:
+        >>> scores = Schema("scores", (Numeric("logit", "float64", "none"),), ())
+        >>> batches = read_parquet("a.parquet", scores, batch_size=400)
+        >>> [len(batch.label) for batch in batches]
+        [400, 400, 200]
     """
     then = to_batch(schema, transform)
     chunks = read_raw_parquet(files, schema, bad_rows=bad_rows, then=then)

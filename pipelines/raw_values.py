@@ -24,9 +24,18 @@ def raw_columns(data: Mapping[str, Any], schema: Schema) -> dict[str, np.ndarray
             ignored.
         schema: says which columns there are.
 
+    Returns:
+        By name float64 (B,), NaN where missing, or objects (B,) of UTF-8 bytes, empty
+        where missing.
+
     Raises:
         ValueError: a column is absent, is not one-dimensional, differs in length
             from the others, or holds a numeric value that is none.
+
+    Example:
+        >>> schema = Schema("ads", (Numeric("age"),), (Categorical("site", 100),))
+        >>> raw_columns({"age": [31, None], "site": [None, 7]}, schema)
+        {'age': array([31., nan]), 'site': array([b'', b'7'], dtype=object)}
     """
     names = [column.name for column in schema.columns]
     absent = [name for name in names if name not in data]

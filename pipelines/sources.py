@@ -31,6 +31,14 @@ class Passes:
         epochs: how often.
         shuffle_seed: of a random order, another one every epoch; None: as they are.
         data_service: the address of a `tf.data` service that reads; see `read_blocks`.
+
+    Example:
+        >>> rows = open_rows("blocks")
+        >>> schema = rows.complete(CRITEO)
+        >>> passes = Passes(epochs=2, shuffle_seed=1)
+        >>> batches = rows.batches(schema, 4000, passes=passes)
+        >>> [len(batch.label) for batch in batches]
+        [4000, 2000, 4000, 2000]
     """
 
     epochs: int = 1
@@ -40,6 +48,8 @@ class Passes:
 
 class RowFiles:
     """Rows of files, those that do not parse passed over up to a number.
+
+    See `open_rows`.
 
     Args:
         files: paths or glob patterns, as `read_rows` takes them.
@@ -128,6 +138,14 @@ class Blocks:
         folder: the data set.
         start: the first of the rows, by its number in the data set.
         stop: one past the last of them; by default the data set's last one.
+
+    Raises:
+        ValueError: there is no manifest, or it is damaged.
+
+    Example:
+        >>> training, validation = Blocks("blocks").split(0.1)
+        >>> training.estimated_rows(), validation.estimated_rows()
+        (5400, 600)
     """
 
     num_bad_rows = 0
@@ -221,8 +239,20 @@ def open_rows(
         max_bad_rows: how many rows of files that do not parse are passed over.
         rejects: the file that they are written to.
 
+    Returns:
+        The rows, with the same methods for both: `complete` a schema on them, read
+        `batches`, `split` off the last ones, and name the row of an error (`errors`).
+
     Raises:
         ValueError: a missing or empty file, or blocks with a damaged manifest.
+
+    Example:
+        >>> rows = open_rows("clicks/day_[0-5].tsv")
+        >>> schema = rows.complete(CRITEO)
+        >>> with rows.errors():
+        ...     sizes = [len(batch.label) for batch in rows.batches(schema, 4000)]
+        >>> sizes
+        [4000, 2000]
     """
     if is_blocks(data):
         return Blocks(data)  # type: ignore[arg-type]

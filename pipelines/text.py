@@ -70,8 +70,10 @@ def read_text(
             size below 1, or a schema whose vocabularies are not counted.
 
     Example:
-        >>> dataset = read_text("day_*.tsv", schema, batch_size=256)
-        >>> model.fit(dataset)
+        >>> schema = read_manifest("blocks").schema
+        >>> batches = read_text("clicks/day_[5-6].tsv", schema, batch_size=800)
+        >>> [len(batch.label) for batch in batches]
+        [800, 800, 400]
     """
     then = to_batch(schema, transform)
     return batched(
@@ -96,7 +98,15 @@ def read_raw_text(
 
     Returns:
         A dataset of what `then` returns; without it, dicts of all columns by name,
-        label and weight included: float64 with NaN for missing, or string.
+        label and weight included: float64 (B,) with NaN for missing, or string (B,).
+
+    Raises:
+        ValueError: as `read_text`.
+
+    Example:
+        >>> for chunk in read_raw_text("clicks/day_0.tsv", CRITEO):
+        ...     print(len(chunk), chunk["I1"].dtype.name, chunk["C1"].dtype.name)
+        40 float64 string
     """
     files = expand_files(files)
     for file in files:

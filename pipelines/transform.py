@@ -33,6 +33,13 @@ class Batch(NamedTuple):
             under its name, int32 (B, max_values), padded with -1.
         label: float32 (B,), 0 or 1.
         weight: float32 (B,).
+
+    Example:
+        >>> batch = next(iter(read_blocks("blocks", batch_size=100)))
+        >>> {name: tuple(values.shape) for name, values in batch.features.items()}
+        {'numeric': (100, 26), 'ids': (100, 39)}
+        >>> batch.label.dtype, batch.weight.dtype
+        (tf.float32, tf.float32)
     """
 
     features: dict[str, tf.Tensor]
@@ -42,6 +49,13 @@ class Batch(NamedTuple):
 
 class Transform(tf.Module):
     """Raw columns to features, as a schema says; holds the vocabularies' tables.
+
+        number:      log1p(max(x, 0)) or x, in float64; fill and flag 1 if missing
+        hashed id:   1 + hash(text) mod (buckets - 1); 0 if missing
+        counted id:  1 + oov_buckets + rank; 1 … oov_buckets if unknown, 0 if missing
+
+    Called with raw columns by name, float64 (B,) or string (B,), it returns features as
+    in `Batch`.
 
     Args:
         schema: a complete schema: its vocabularies are counted.
@@ -56,7 +70,7 @@ class Transform(tf.Module):
         array([[1.3862944, 0.       ],
                [0.       , 1.       ]], dtype=float32)
         >>> features["ids"].numpy()
-        array([[32],
+        array([[11],
                [ 0]], dtype=int32)
     """
 

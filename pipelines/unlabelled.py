@@ -24,8 +24,17 @@ def parse_unlabelled(lines: tf.Tensor, schema: Schema) -> RawColumns:
         lines: string (B,): the schema's fields but label and weight.
         schema: the schema.
 
+    Returns:
+        By name float64 (B,), NaN where missing, or string (B,), empty where missing.
+
     Raises:
         InvalidArgumentError: a line has another number of fields; names the row.
+
+    Example:
+        >>> schema = Schema("ads", (Numeric("age"),), (Categorical("site", 100),))
+        >>> raw = parse_unlabelled(tf.constant(["31\\ta", "old\\tb"]), schema)
+        >>> raw["age"].numpy(), raw["site"].numpy()
+        (array([31., nan]), array([b'a', b'b'], dtype=object))
     """
     names = schema.feature_fields
     lines = tf.strings.regex_replace(lines, r"\r|\n$", "")  # as the reader does
