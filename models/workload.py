@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from smelu_tf.pipelines import Schema
-from smelu_tf.pipelines.block_format import layout_of, row_dtype
+from smelu_tf.pipelines.block_layout import layout_of, row_dtype
 from smelu_tf.pipelines.dataclass_json import load_json
 
 from .accelerators import Slice

@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from .columns import Categorical, Numeric
 from .moments import Moments
+from .raw_values import number_values, text_values
 from .schema import Schema
-from .transform import number_values, text_values, transformed
+from .transform import transformed
 from .vocabulary import ValueCounter
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from .bad_rows import BadRows
 from .batching import batched, followed
-from .blocks import write_blocks
+from .block_writer import write_blocks
 from .completion import complete_schema
 from .generated_days import GeneratedDays, GeneratorReport
 from .presets import CRITEO

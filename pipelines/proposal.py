@@ -12,9 +12,9 @@ from typing import Any
 from .column_proposal import ColumnProposal, propose_column
 from .column_sample import SampledColumn, missing_text, sample_columns
 from .files import expand_files
+from .formats import format_of
 from .parquet import parquet_kinds, parquet_texts
 from .schema import Schema
-from .sources import format_of
 from .text_layout import TextLayout, layout_of, text_rows
 
 _LABELS = ("label", "click", "clicked", "is_click", "target", "y", "rating", "income")
