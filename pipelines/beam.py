@@ -32,6 +32,7 @@ from .block_format import (
 from .blocks import BlockWriter, check_positive, shard_name
 from .completion import SchemaTally
 from .conversion import ConversionReport, Job, begun_job, save_job
+from .extras import importing
 from .files import expand_files, replacing, writing
 from .schema import Schema
 from .sources import format_of, read_raw, read_rows, row_errors
@@ -80,13 +81,8 @@ def convert_with_beam(
         >>> options = PipelineOptions(["--runner=FlinkRunner"])
         >>> convert_with_beam("day_*.tsv", CRITEO, "blocks", options=options)
     """
-    try:
+    with importing(folder, "apache-beam", "beam", "to convert with Beam"):
         import apache_beam  # noqa: F401
-    except ImportError:
-        raise ImportError(
-            f"{os.fspath(folder)}: expected the package apache-beam to convert with "
-            "Beam, received none; pip install 'smelu-tf[beam]'"
-        ) from None
     check_positive("rows_per_block", rows_per_block)
     check_positive("blocks_per_shard", blocks_per_shard)
     BadRows(max_bad_rows)  # raises where it is negative
