@@ -133,12 +133,11 @@ def export_model_dir(
         OSError: no space, or no right to write; nothing is left behind.
 
     Example:
-        >>> version = export_model_dir("model", "exports")
-        >>> print(version)
+        >>> print(export_model_dir("model", "exports"))
         exports/1
-        >>> lines = tf.constant(["\t" * 38])
-        >>> tf.saved_model.load(str(version)).signatures["predict_lines"](lines=lines)
-        {'logit': <tf.Tensor: shape=(1,), ...>, 'probability': <tf.Tensor: ...>}
+        >>> job = ScoringJob.open("exports/1", "clicks/day_6.tsv")
+        >>> evaluate(job.scorer, job.batches)["num_examples"]
+        1000
     """
     model_dir = Path(model_dir)
     model = load_model(model_dir, checkpoint, compute_dtype)

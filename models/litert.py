@@ -89,7 +89,7 @@ def load_litert(path: str | os.PathLike[str]) -> Logit:
 
     Example:
         >>> export_litert("served/1", "model.tflite")
-        >>> job = ScoringJob.open("served/1", "clicks/day_6.tsv")
+        >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> schema, transform = job.scorer.schema, job.scorer.transform
         >>> lite = Scorer(schema, transform, load_litert("model.tflite"))
         >>> losses = [evaluate(s, job.batches)["log_loss"] for s in (lite, job.scorer)]

@@ -84,7 +84,7 @@ def load_onnx(path: str | os.PathLike[str]) -> Logit:
 
     Example:
         >>> export_onnx("served/1", "model.onnx")
-        >>> job = ScoringJob.open("served/1", "clicks/day_6.tsv")
+        >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> schema, transform = job.scorer.schema, job.scorer.transform
         >>> onnx = Scorer(schema, transform, load_onnx("model.onnx"))
         >>> losses = [evaluate(s, job.batches)["log_loss"] for s in (onnx, job.scorer)]

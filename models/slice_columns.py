@@ -55,8 +55,10 @@ def slice_columns(schema: Schema, names: Iterable[str]) -> list[SliceColumn]:
         ValueError: an unknown name; tells the nearest one.
 
     Example:
-        >>> [column.num_slices for column in slice_columns(schema, ["C1", "I3"])]
-        [1461, 64]
+        >>> columns = (Numeric("age"),), (Categorical("site", buckets=100),)
+        >>> schema = Schema("ads", *columns)
+        >>> [column.num_slices for column in slice_columns(schema, ["site", "age"])]
+        [100, 65]
     """
     known = (
         *(column.name for column in schema.numeric),
