@@ -12,6 +12,7 @@ from small_rows import SCHEMA, write_rows
 
 from smelu_tf.models import (
     DataConfig,
+    OptimizerConfig,
     PromotionBounds,
     PromotionError,
     PublishOptions,
@@ -46,6 +47,7 @@ def models(tmp_path_factory):
     config = TrainConfig(
         data=DataConfig(schema=str(folder / "schema.json"), batch_size=50),
         model=WideDeepConfig(embedding_dim=4, hidden_units=(16, 8)),
+        optimizer=OptimizerConfig(learning_rate=0.02, wide_learning_rate=0.5),
     )
     for seed in (0, 1):
         train(with_seed(config, seed), folder / "trained.tsv", folder / str(seed))

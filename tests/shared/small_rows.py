@@ -35,14 +35,14 @@ def make_rows(num_rows, seed=0):
 
 
 def write_rows(path, num_rows, seed=0):
-    """Writes rows of `SCHEMA` as text, whose label depends on `kind`."""
+    """Writes rows of `SCHEMA` as text, whose label depends on `age`."""
     random = np.random.default_rng(seed)
-    kinds = random.integers(5, size=num_rows)
+    ages = random.integers(90, size=num_rows)
     columns = (
-        (random.random(num_rows) < 0.2 + 0.1 * kinds).astype(int),
-        random.integers(90, size=num_rows),
+        (random.random(num_rows) < 0.1 + ages / 120).astype(int),
+        ages,
         random.integers(300, size=num_rows),
-        kinds,
+        random.integers(5, size=num_rows),
     )
     lines = ("\t".join(map(str, row)) for row in zip(*columns, strict=True))
     path.write_text("".join(f"{line}\n" for line in lines))
