@@ -12,12 +12,13 @@ from .blocks import (
     verify_blocks,
     write_blocks,
 )
+from .columns import Categorical, Cross, Label, MultiValued, Numeric
 from .completion import complete_schema, completion_difference
 from .conversion import ConversionReport, convert
 from .examples import read_examples
 from .files import expand_files
 from .generated_blocks import generate_blocks
-from .generator import GeneratorReport, generate
+from .generated_days import GeneratorReport, generate
 from .in_memory import InMemoryRows
 from .movielens import join_movielens
 from .order import Shuffle
@@ -32,7 +33,7 @@ from .presets import (
     named_schema,
 )
 from .proposal import ColumnSummary, Proposal, propose_schema
-from .schema import Categorical, Cross, Label, MultiValued, Numeric, Schema
+from .schema import Schema
 from .sources import (
     Blocks,
     Passes,

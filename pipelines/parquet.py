@@ -12,11 +12,12 @@ import tensorflow as tf
 
 from .bad_rows import BadRowError, BadRows
 from .batching import batched
+from .columns import MultiValued
 from .extras import importing
 from .files import expand_files
 from .python_steps import from_generator
 from .raw_rows import RawColumns, raw_specs, without_bad_rows
-from .schema import MultiValued, Schema
+from .schema import Schema
 from .transform import text_values, to_batch
 
 _CHUNK = 8192  # rows that are converted at once

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from .schema import Categorical, Cross, MultiValued, Numeric, Schema
+from .columns import Categorical, Cross, MultiValued, Numeric
+from .schema import Schema
 
 MISSING_ID = 0
 UNKNOWN_ID = 1  # the first of them

@@ -29,7 +29,8 @@ from smelu_tf.pipelines import (
     read_parquet,
     read_text,
 )
-from smelu_tf.pipelines.generator import GeneratedRows, generate_rows
+from smelu_tf.pipelines.generated_rows import GeneratedRows
+from smelu_tf.pipelines.generator import generate_rows
 
 BATCH = 4096
 ROUNDS = 5

@@ -27,7 +27,7 @@ from ugly_rows import (
 )
 
 from smelu_tf.pipelines import BadRows, read_rows
-from smelu_tf.pipelines.schema import BIN_BOUNDARIES
+from smelu_tf.pipelines.columns import BIN_BOUNDARIES
 
 
 @pytest.fixture(params=[PLAIN, STRIPPED, QUOTED], ids=lambda schema: schema.name)

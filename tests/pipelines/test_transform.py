@@ -19,7 +19,7 @@ from smelu_tf.pipelines import (
     Transform,
     raw_columns,
 )
-from smelu_tf.pipelines.schema import BIN_BOUNDARIES
+from smelu_tf.pipelines.columns import BIN_BOUNDARIES
 
 SCHEMA = Schema(
     name="ads",

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from smelu_tf.pipelines import Categorical, Cross, MultiValued, Numeric, Schema
-from smelu_tf.pipelines.schema import BIN_BOUNDARIES
+from smelu_tf.pipelines.columns import BIN_BOUNDARIES
 
 PLAIN = Schema(
     "plain",
