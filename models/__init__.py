@@ -47,10 +47,8 @@ from .prediction_files import PredictionFiles, read_prediction_files  # noqa: E4
 from .promotion import (  # noqa: E402
     PromotionBounds,
     PromotionError,
-    PromotionReport,
     broken_bounds,
     check_promotion,
-    compare_versions,
 )
 from .publishing import Published, PublishOptions, publish  # noqa: E402
 from .recalibration import (  # noqa: E402
@@ -66,6 +64,7 @@ from .study import Cell, CellResult, Study, StudyRows, run_study  # noqa: E402
 from .study_report import study_report  # noqa: E402
 from .techniques import TECHNIQUES, with_technique  # noqa: E402
 from .training import TrainResult, train  # noqa: E402
+from .version_comparison import PromotionReport, compare_versions  # noqa: E402
 from .warm_start import WarmStart, warm_start  # noqa: E402
 from .wide_deep import WideDeep  # noqa: E402
 

@@ -27,6 +27,7 @@ from .block_layout import row_dtype
 from .block_writer import BlockWriter
 from .completion import SchemaTally
 from .conversion import ConversionReport, Job, begun_job, save_job
+from .extras import importing
 from .files import Paths, expand_files, replacing, writing
 from .formats import format_of, read_raw, read_rows, row_errors
 from .manifest import MANIFEST, empty_manifest, read_manifest, shard_name
@@ -85,13 +86,8 @@ def convert_with_beam(
         >>> report.manifest.num_rows, report.num_bad_rows
         (1000, 0)
     """
-    try:
+    with importing(folder, "apache-beam", "beam", "to convert with Beam"):
         import apache_beam  # noqa: F401
-    except ImportError:
-        raise ImportError(
-            f"{os.fspath(folder)}: expected the package apache-beam to convert with "
-            "Beam, received none; pip install 'smelu-tf[beam]'"
-        ) from None
     check_positive("rows_per_block", rows_per_block)
     check_positive("blocks_per_shard", blocks_per_shard)
     BadRows(max_bad_rows)  # raises where it is negative

@@ -12,6 +12,7 @@ import tensorflow as tf
 from .bad_rows import BadRowError, BadRows
 from .batching import batched
 from .columns import MultiValued
+from .extras import importing
 from .files import Paths, expand_files
 from .python_steps import from_generator
 from .raw_rows import RawColumns, raw_specs
@@ -170,14 +171,9 @@ def open_parquet(path: str) -> Any:
         ValueError: the file cannot be read, or is no Parquet file.
         ImportError: pyarrow is not installed; names the command that installs it.
     """
-    try:
+    with importing(path, "pyarrow", "data", "to read Parquet"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError:
-        raise ImportError(
-            f"{path}: expected the package pyarrow to read Parquet, received none; "
-            "pip install 'smelu-tf[data]'"
-        ) from None
     try:
         return pyarrow.parquet.ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:

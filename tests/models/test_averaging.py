@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_rows import SCHEMA, make_rows
 
 from smelu_tf.models import (
     BinaryMetrics,
@@ -31,13 +32,8 @@ from smelu_tf.models.averaging import moved_average, part_kept
 from smelu_tf.models.losses import Objective
 from smelu_tf.models.replicas import Replicas, with_seed
 from smelu_tf.models.steps import Learner, TrainSteps
-from smelu_tf.pipelines import Batch, Categorical, Numeric, Schema, for_replicas
+from smelu_tf.pipelines import for_replicas
 
-SCHEMA = Schema(
-    "small",
-    numeric=(Numeric("age"),),
-    categorical=(Categorical("site", buckets=300), Categorical("kind", buckets=5)),
-)
 SHAPE = WideDeepConfig(embedding_dim=4, hidden_units=(8,), crosses=("site*kind",))
 
 
@@ -169,13 +165,7 @@ def test_what_is_no_decay_is_refused(decay):
 
 
 def rows(num_rows, seed=0):
-    random = np.random.default_rng(seed)
-    ids = np.stack([random.integers(300, size=num_rows)] * 2, axis=1).astype("i4")
-    ids[:, 1] %= 5
-    label = (random.random(num_rows) < 0.2 + 0.1 * ids[:, 1]).astype("f")
-    features = {"numeric": random.normal(size=[num_rows, 2]).astype("f"), "ids": ids}
-    batch = Batch(features, label, np.ones(num_rows, "f"))
-    return tf.data.Dataset.from_tensor_slices(batch).batch(32)
+    return make_rows(num_rows, seed).batches(32)
 
 
 def test_a_model_s_averages_are_those_of_its_weights_after_each_batch():
