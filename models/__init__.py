@@ -53,11 +53,8 @@ from .promotion import (  # noqa: E402
     compare_versions,
 )
 from .publishing import Published, PublishOptions, publish  # noqa: E402
-from .recalibration import (  # noqa: E402
-    Recalibration,
-    fit_recalibration,
-    recalibrate,
-)
+from .recalibration import Recalibration  # noqa: E402
+from .recalibration_fit import fit_recalibration, recalibrate  # noqa: E402
 from .reliability import calibration_error, reliability  # noqa: E402
 from .replicas import Replicas, with_seed  # noqa: E402
 from .run_record import record_run  # noqa: E402

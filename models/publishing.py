@@ -21,7 +21,8 @@ from .promotion import (
     check_promotion,
     compare_versions,
 )
-from .recalibration import Recalibration, recalibrate
+from .recalibration import Recalibration
+from .recalibration_fit import recalibrate
 from .wide_deep import WideDeep
 
 Stage = Callable[[str, int], AbstractContextManager[Progress]]
