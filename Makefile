@@ -30,7 +30,7 @@ lint: $(VENV)/.lint installed  ## Style and types
 	$(VENV)/bin/mypy -p smelu_tf
 
 docs: $(VENV)/.docs installed  ## The pages, in build/site
-	$(VENV)/bin/mkdocs build -q
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build -q
 
 # Static tools cannot follow an editable install into folders of other names than the
 # packages': they read the package as the wheel has it.

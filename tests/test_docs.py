@@ -93,16 +93,6 @@ def test_what_is_shown_is_run_or_said_not_to_be():
         assert set(opened) <= allowed, page
 
 
-def test_the_extras_that_are_named_exist():
-    pages = [*PAGES, ROOT / "README.md", *ROOT.glob("models/*.py")]
-    texts = [page.read_text("utf-8") for page in pages]
-    named = re.findall(r"smelu-tf\[([\w,-]+)\]", "".join(texts))
-    code = "import setup; print(*setup.EXTRAS)"
-    known = set(run("-c", code, cwd=ROOT).split())
-    assert named
-    assert {extra for names in named for extra in names.split(",")} <= known
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_files_that_a_page_names_exist(page):
     text = page.read_text("utf-8")
