@@ -51,17 +51,17 @@ from .promotion import (  # noqa: E402
     check_promotion,
 )
 from .publishing import Published, PublishOptions, publish  # noqa: E402
-from .recalibration import (  # noqa: E402
-    Recalibration,
-    fit_recalibration,
-    recalibrate,
-)
+from .recalibration import Recalibration  # noqa: E402
+from .recalibration_fit import fit_recalibration, recalibrate  # noqa: E402
 from .reliability import calibration_error, reliability  # noqa: E402
 from .replicas import Replicas, with_seed  # noqa: E402
 from .run_record import record_run  # noqa: E402
 from .slices import Slices  # noqa: E402
-from .study import Cell, CellResult, Study, StudyRows, run_study  # noqa: E402
+from .study import run_study  # noqa: E402
+from .study_folder import CellResult  # noqa: E402
+from .study_plan import Cell, Study  # noqa: E402
 from .study_report import study_report  # noqa: E402
+from .study_rows import StudyRows  # noqa: E402
 from .techniques import TECHNIQUES, with_technique  # noqa: E402
 from .training import TrainResult, train  # noqa: E402
 from .version_comparison import PromotionReport, compare_versions  # noqa: E402

@@ -16,7 +16,8 @@ from .evaluation import Progress, Scorer
 from .export import card_of, export_saved_model, newest_version
 from .formats import FORMATS
 from .promotion import PromotionBounds, check_promotion
-from .recalibration import Recalibration, recalibrate
+from .recalibration import Recalibration
+from .recalibration_fit import recalibrate
 from .version_comparison import PromotionReport, compare_versions
 from .wide_deep import WideDeep
 

@@ -69,7 +69,7 @@ _ACTIVATIONS = ("relu", "smelu:1", "swish", "gelu")
 
 def main() -> None:
     from smelu_tf.models import load_config
-    from smelu_tf.models.tpu_compiler import TPUCompilerError
+    from smelu_tf.models.tpu_errors import TPUCompilerError
     from smelu_tf.models.tpu_program import assumed_schema
     from smelu_tf.pipelines import Schema, named_schema
 
