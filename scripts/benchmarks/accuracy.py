@@ -15,7 +15,8 @@ import tensorflow as tf
 import tf_keras
 
 from benchmarks import peers
-from benchmarks.report import Result, aligned
+from benchmarks.report import Result
+from command_line import aligned
 from smelu_tf.models import (
     BinaryMetrics,
     OptimizerConfig,

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks.report import Result, aligned, figure_rows
+from benchmarks.report import Result, figure_rows
 from benchmarks.timing import interleaved_seconds, median_ratio
+from command_line import aligned
 
 WAYS = ("any_order", "deterministic")
 BATCH_SIZES = (256, 4096)

@@ -12,7 +12,8 @@ import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from benchmarks import training
-from benchmarks.report import Result, aligned
+from benchmarks.report import Result
+from command_line import aligned
 
 WARM_UP = 3  # passes before the one that is profiled
 

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import peers
-from benchmarks.report import Result, aligned
+from benchmarks.report import Result
 from benchmarks.timing import Call, median_ratio
+from command_line import aligned
 
 BATCH_SIZES = (1, 32, 512)
 THREADS = (1, 2)

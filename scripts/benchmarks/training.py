@@ -14,8 +14,9 @@ import tensorflow as tf
 from absl import logging
 
 from benchmarks import peers
-from benchmarks.report import Result, aligned
+from benchmarks.report import Result
 from benchmarks.timing import Call, interleaved_seconds, median_ratio
+from command_line import aligned
 from smelu_tf.models import (
     BinaryMetrics,
     OptimizerConfig,
