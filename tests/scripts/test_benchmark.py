@@ -1,20 +1,13 @@
 """scripts/benchmark.py: its names, its two forms of output, and what it counts."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark.py"
+from script_runs import run as run_script
 
 
 def run(*arguments):
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *arguments], capture_output=True, text=True
-    )
-    return done.returncode, done.stdout, done.stderr
+    return run_script("benchmark.py", *arguments, timeout=None)
 
 
 @pytest.fixture(scope="module")
