@@ -32,7 +32,7 @@ def measure(
 
     Args:
         activation: of the MLP.
-        compute_dtype: `float32` or `bfloat16`.
+        compute_dtype: `float32`, `bfloat16` or `float16`.
         sizes: as in `training.measure`.
         folder: an empty folder for the profile.
         show: is told how many of the passes are done.

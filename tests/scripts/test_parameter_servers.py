@@ -28,6 +28,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_float16_on_parameter_servers_is_refused_in_one_line(data, tmp_path):
     arguments = command(
         data,
