@@ -6,7 +6,7 @@ PIP = $(VENV)/bin/python -m pip --disable-pip-version-check -q
 INSTALL = $(PIP) install -c constraints.txt -e
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all install lint wheel clean
+.PHONY: help demo test test-all test-wheel test-lowest install lint docs installed wheel clean
 # All targets share one environment, and pip does not lock it.
 .NOTPARALLEL:
 
@@ -24,18 +24,30 @@ test-all: $(VENV)/.test  ## All tests
 
 install: $(VENV)/.dev  ## The developer's environment: every extra
 
-# mypy cannot follow an editable install into folders of other names than the
-# packages': it gets a tree of links that looks like the wheel.
-lint: $(VENV)/.lint  ## Style and types
+lint: $(VENV)/.lint installed  ## Style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	@rm -rf build/types && mkdir -p build/types/smelu_tf
-	@ln -s $(addprefix $(CURDIR)/,$(wildcard smelu_tf/*) pipelines models) build/types/smelu_tf
 	$(VENV)/bin/mypy -p smelu_tf
 
-wheel: $(VENV)/.base  ## The distribution, in dist/
+docs: $(VENV)/.docs installed  ## The pages, in build/site
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build -q
+
+# Static tools cannot follow an editable install into folders of other names than the
+# packages': they read the package as the wheel has it.
+installed: $(VENV)/.base
+	@rm -rf build
+	$(PIP) install --no-deps --target build/installed .
+
+# Each in an environment and a folder of its own, outside the tree.
+test-wheel:  ## The tests against the installed wheel
+	.ci/test_installed $(PYTHON)
+
+test-lowest:  ## The tests with the oldest versions that are supported
+	.ci/test_installed $(PYTHON) lowest-direct
+
+wheel: $(VENV)/.release  ## The distribution, in dist/
 	@rm -rf build  # setuptools would pack what an earlier build left there
-	$(PIP) wheel --no-deps -w dist .
+	$(VENV)/bin/python -m build -o dist .
 
 clean:  ## Removes the environment and what the demo and the builds have made
 	rm -rf $(VENV) demo build dist *.egg-info .hypothesis .pytest_cache .mypy_cache .ruff_cache
@@ -50,7 +62,7 @@ $(VENV)/.base: setup.py constraints.txt
 
 # A level is an extra of setup.py. It adds to the base, so that `make test` after
 # `make demo` installs only what is missing.
-$(VENV)/.test $(VENV)/.lint $(VENV)/.dev: $(VENV)/.%: $(VENV)/.base
+$(VENV)/.test $(VENV)/.lint $(VENV)/.docs $(VENV)/.release $(VENV)/.dev: $(VENV)/.%: $(VENV)/.base
 	@echo "Installing the extra [$*] into $(VENV) ..."
 	@$(INSTALL) '.[$*]'
 	@touch $@

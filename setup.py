@@ -56,6 +56,8 @@ EXTRAS = {
         "tf-smelu==1.0.0",
     ],
     "lint": ["mypy>=1.10", "ruff>=0.6"],
+    "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],
+    "release": ["build>=1.2"],
 }
 EXTRAS["dev"] = sorted({name for names in EXTRAS.values() for name in names})
 

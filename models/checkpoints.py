@@ -97,22 +97,24 @@ def _is_unused(folder: Path) -> bool:
     )
 
 
-def load_metrics(model_dir: Path) -> dict[str, Any]:
+def load_metrics(model_dir: str | os.PathLike[str]) -> dict[str, Any]:
     """What metrics.json holds; nothing where there is none yet."""
-    path = model_dir / "metrics.json"
+    path = Path(model_dir) / "metrics.json"
     return load_json(path, dict) if path.exists() else {}
 
 
-def update_metrics(model_dir: Path, **sections: Mapping[str, Any]) -> None:
+def update_metrics(
+    model_dir: str | os.PathLike[str], **sections: Mapping[str, Any]
+) -> None:
     """Writes sections (`progressive`, `evaluation`) into metrics.json."""
     metrics = load_metrics(model_dir)
     text = json.dumps({**metrics, **sections}, indent=2) + "\n"
-    _write_whole(model_dir / "metrics.json", text)
+    _write_whole(Path(model_dir) / "metrics.json", text)
 
 
-def load_config(model_dir: Path) -> TrainConfig:
+def load_config(model_dir: str | os.PathLike[str]) -> TrainConfig:
     """The configuration of a model_dir."""
-    path = model_dir / "config.json"
+    path = Path(model_dir) / "config.json"
     if not path.exists():
         raise ValueError(
             f"{model_dir}: expected a model_dir, received a path without config.json."

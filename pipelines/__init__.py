@@ -106,8 +106,8 @@ __all__ = [
     "read_rows",
     "read_text",
     "row_errors",
-    "verify_blocks",
     "sample_negatives",
+    "verify_blocks",
     "with_last_batch",
     "write_blocks",
 ]

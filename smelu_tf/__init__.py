@@ -29,11 +29,11 @@ else:
 __version__ = "0.1.0"
 
 __all__ = [
+    "RESCU",
     "Bootstrap",
     "DifferenceKind",
     "GSmeLU",
     "PredictionDifferenceCounts",
-    "RESCU",
     "SignalPreserving",
     "SmeLU",
     "bootstrap_interval",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -123,3 +124,17 @@ smelu_tf.pipelines.generate({str(tmp_path / "data")!r}, num_rows=70)
     subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True
     )
+
+
+def test_the_extras_that_are_named_exist():
+    files = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    files += [p for name in FOLDERS.values() for p in (ROOT / name).rglob("*.py")]
+    text = "".join(path.read_text("utf-8") for path in files)
+    named = re.findall(r"smelu-tf\[([\w,-]+)\]", text)
+    code = "import setup; print(*setup.EXTRAS)"
+    output = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, check=True
+    ).stdout
+    assert named
+    extras = {extra for names in named for extra in names.split(",")}
+    assert extras <= set(output.decode().split())
