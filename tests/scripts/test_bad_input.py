@@ -90,6 +90,11 @@ BAD = {
         ["--config.data.schema=spoilt.json", "--model_dir=new"],
         r"spoilt\.json: schema.numeric: expected a list, received 5",
     ),
+    "schema's name": (
+        "convert.py",
+        ["--schema=criterio", "--output_dir=new"],
+        r"schema: expected a preset \(criteo, ",
+    ),
     "too large a table": (
         "train.py",
         ["--config.model.embedding_dim=1000000000", "--model_dir=new"],
@@ -142,8 +147,6 @@ QUICK = (
     "column count",
     "integer",
     "config key",
-    "schema",
-    "another model's dir",
     "no model",
     "unknown flag",
     "stray argument",

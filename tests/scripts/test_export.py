@@ -42,12 +42,16 @@ def test_a_version_that_keeps_them_is_published_and_compared(work):
     assert code == 0, err
     assert out.startswith("demo/copy/1\n\n")
     assert "prediction difference 0." in out and "2,000 rows" in out
-    code, out, err = run(
-        "export.py", *arguments, "--compute_dtype=bfloat16", "--json", cwd=work
-    )
+
+
+@pytest.mark.slow
+def test_what_bfloat16_changes_is_told_too(work):
+    arguments = ("--model_dir=demo/next", "--output_dir=demo/bfloat16", DATA)
+    options = ("--previous=demo/next", "--compute_dtype=bfloat16", "--json")
+    code, out, err = run("export.py", *arguments, *options, cwd=work)
     assert code == 0, err
     figures = json.loads(out)
-    assert figures["version"] == "demo/copy/2"
+    assert figures["version"] == "demo/bfloat16/1"
     assert set(figures["comparisons"]) == {"previous", "float32"}
     for report in figures["comparisons"].values():
         assert 0 < report["prediction_difference"] < 0.1

@@ -34,9 +34,6 @@ def test_convert_makes_blocks_and_returns_at_once_when_called_again(work):
     code, out, err = run("convert.py", "--rows_per_block=500", cwd=work)
     assert code == 2
     assert "which differs in rows_per_block (500, not 512)" in err
-    code, out, err = run("convert.py", "--schema=criterio", cwd=work)
-    assert code == 2
-    assert "schema: expected a preset (criteo, " in err
 
 
 @pytest.mark.parametrize("model", ["demo/model", "demo/export/1"])
