@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.report import Result, aligned
+from benchmarks.report import Result
 from benchmarks.timing import interleaved_seconds
+from command_line import aligned
 from smelu_tf.pipelines import (
     CRITEO,
     Categorical,
