@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import sys
 from collections.abc import Sequence
@@ -63,6 +62,8 @@ def check_overrides(arguments: Sequence[str], config_type: type) -> None:
 
 def _check_key(path: str, config_type: type) -> None:
     """Raises a ValueError where a path names no field of a configuration."""
+    from smelu_tf.pipelines.dataclass_json import unknown_key
+
     place: Any = config_type
     where = "config"
     for name in path.split("."):
@@ -70,11 +71,7 @@ def _check_key(path: str, config_type: type) -> None:
             raise ValueError(f"config.{path}: expected a known key, received another.")
         fields = {field.name: field.type for field in dataclasses.fields(place)}
         if name not in fields:
-            nearest = difflib.get_close_matches(name, fields, n=1, cutoff=0.0)[0]
-            raise ValueError(
-                f"expected a known key, received {where}.{name}; "
-                f"the nearest is {where}.{nearest}."
-            )
+            raise unknown_key(where, name, fields)
         place, where = fields[name], f"{where}.{name}"
     if dataclasses.is_dataclass(place):
         names = ", ".join(field.name for field in dataclasses.fields(place))
