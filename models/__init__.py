@@ -39,27 +39,26 @@ from .predictions import Predictions, predict, write_predictions  # noqa: E402
 from .promotion import (  # noqa: E402
     PromotionBounds,
     PromotionError,
-    PromotionReport,
     broken_bounds,
     check_promotion,
-    compare_versions,
 )
 from .publishing import Published, PublishOptions, publish  # noqa: E402
-from .recalibration import (  # noqa: E402
-    Recalibration,
-    fit_recalibration,
-    recalibrate,
-)
+from .recalibration import Recalibration  # noqa: E402
+from .recalibration_fit import fit_recalibration, recalibrate  # noqa: E402
 from .reliability import calibration_error, reliability  # noqa: E402
 from .replicas import Replicas, with_seed  # noqa: E402
 from .run_record import record_run  # noqa: E402
 from .scoring import Scorer, ScoringJob, load_logit  # noqa: E402
 from .slices import Slices  # noqa: E402
-from .study import Cell, CellResult, Study, StudyRows, run_study  # noqa: E402
+from .study import run_study  # noqa: E402
+from .study_folder import CellResult  # noqa: E402
+from .study_plan import Cell, Study  # noqa: E402
 from .study_report import study_report  # noqa: E402
+from .study_rows import StudyRows  # noqa: E402
 from .techniques import TECHNIQUES, with_technique  # noqa: E402
 from .training import train  # noqa: E402
 from .training_loop import TrainResult  # noqa: E402
+from .version_comparison import PromotionReport, compare_versions  # noqa: E402
 from .warm_start import WarmStart, warm_start  # noqa: E402
 from .wide_deep import WideDeep  # noqa: E402
 

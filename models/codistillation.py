@@ -29,6 +29,7 @@ class Codistillation:
 
     Example:
         >>> codistill = Codistillation(1.0)
+        >>> batch = Batch({}, label=tf.zeros([1]), weight=tf.ones([1]))
         >>> codistill(tf.constant([[0.0], [2.0]]), batch, step=0).numpy().round(4)
         array([1.8201], dtype=float32)
     """

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow.experimental.numpy as tnp
 import tf_keras
 
-from smelu_tf.differences import DifferenceKind, distance
+from smelu_tf.difference_kinds import DifferenceKind, distance
 
 from .metrics import Figures
 

@@ -45,7 +45,7 @@ def difference_report(
 
     Args:
         files: the models' predictions.
-        kinds: names of `smelu_tf.differences.KINDS`; slices are of the first.
+        kinds: names of `smelu_tf.difference_kinds.KINDS`; slices are of the first.
         threshold: of `hamming`, as in `DifferenceKind`.
         num_slices: slices of about equally many rows by the mean probability; 0 makes
             none.
@@ -64,6 +64,14 @@ def difference_report(
     Raises:
         ValueError: an unknown kind, no kind, rows of the reference that differ, models
             of the reference that agree to the bit, or intervals not over models.
+
+    Example:
+        >>> files = read_prediction_files(["a.parquet", "b.parquet"])
+        >>> report = difference_report(files, ("relative", "logit"), num_slices=5)
+        >>> report["num_models"], report["num_examples"], sorted(report["kinds"])
+        (2, 1000, ['logit', 'relative'])
+        >>> sum(part["num_examples"] for part in report["slices"]["probability"])
+        1000
     """
     bootstrap = bootstrap or Bootstrap()
     if bootstrap.over != "models":

@@ -81,6 +81,7 @@ class Distillation:
 
     Example:
         >>> distill = Distillation(1.0, Teachers((lambda features: tf.zeros([1]),)))
+        >>> batch = Batch({}, label=tf.zeros([1]), weight=tf.ones([1]))
         >>> distill(tf.constant([[0.0]]), batch).numpy().round(4)
         array([0.6931], dtype=float32)
     """

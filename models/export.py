@@ -70,6 +70,14 @@ def export_saved_model(
 
     Raises:
         OSError: no space, or no right to write; nothing is left behind.
+
+    Example:
+        >>> from smelu_tf.pipelines import Categorical, Schema
+        >>> schema = Schema("ads", (), (Categorical("site", buckets=100),))
+        >>> version = export_saved_model(WideDeep(schema, WideDeepConfig()), "ads")
+        >>> score = tf.saved_model.load(str(version)).signatures["serving_default"]
+        >>> score(site=tf.constant(["a.com", ""]))["probability"].shape
+        TensorShape([2])
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
@@ -88,15 +96,7 @@ def export_saved_model(
         extra.mkdir()
         (extra / "schema.json").write_text(model.schema.to_json(), encoding="utf-8")
         details = {
-            "model": "WideDeep",
-            "schema_fingerprint": model.schema.fingerprint(),
-            "compute_dtype": model.compute_dtype,
-            "recalibration": recalibration and recalibration.to_dict(),
-            "versions": {
-                "smelu-tf": smelu_tf.__version__,
-                "tensorflow": tf.__version__,
-                "tf-keras": tf_keras.__version__,
-            },
+            **_details(model, recalibration),
             **(card or {}),
             **(extend(temporary) if extend else {}),
         }
@@ -113,22 +113,50 @@ def export_model_dir(
     checkpoint: str = "newest",
     compute_dtype: str = "float32",
 ) -> Path:
-    """Exports a checkpoint of a model_dir; see `export_saved_model`.
+    """Writes a checkpoint of a model_dir as the next numbered version of a directory.
+
+    What is written is said at `export_saved_model`; the model card has the run's
+    configuration, data and metrics too. `publish` also recalibrates and compares.
 
     Args:
-        model_dir: where.
-        directory: where the versions are.
+        model_dir: where the model was trained.
+        directory: where the versions are: 1, 2, …
         checkpoint: `newest`, or `best`: of the validations.
         compute_dtype: of the deep part: `float32`, or `bfloat16`, which is faster where
             the processor has instructions for it.
 
+    Returns:
+        The path of the new version.
+
     Raises:
         ValueError: no model_dir there, or no checkpoint in it.
         OSError: no space, or no right to write; nothing is left behind.
+
+    Example:
+        >>> print(export_model_dir("model", "exports"))
+        exports/1
+        >>> job = ScoringJob.open("exports/1", "clicks/day_6.tsv")
+        >>> evaluate(job.scorer, job.batches)["num_examples"]
+        1000
     """
     model_dir = Path(model_dir)
     model = load_model(model_dir, checkpoint, compute_dtype)
     return export_saved_model(model, directory, card=card_of(model_dir))
+
+
+def _details(model: WideDeep, recalibration: Recalibration | None) -> dict[str, Any]:
+    """What a model card says of a model itself."""
+    return {
+        "model": "WideDeep",
+        "schema_fingerprint": model.schema.fingerprint(),
+        "compute_dtype": model.compute_dtype,
+        "recalibration": recalibration and recalibration.to_dict(),
+        "versions": {
+            "smelu-tf": smelu_tf.__version__,
+            "tensorflow": tf.__version__,
+            "tf-keras": tf_keras.__version__,
+        },
+    }
 
 
 def newest_version(directory: str | os.PathLike[str]) -> Path | None:

@@ -75,8 +75,7 @@ def same_ids(name: str, ours: Schema, theirs: Schema) -> np.ndarray:
         return np.arange(num_ids)
     same = np.full(num_ids, NONE)
     same[MISSING_ID] = MISSING_ID
-    pair = [_text_columns(schema).get(name) for schema in (ours, theirs)]
-    mine, yours = pair
+    mine, yours = (_text_columns(schema).get(name) for schema in (ours, theirs))
     if mine is None or yours is None:
         return same
     if mine.vocabulary is None or yours.vocabulary is None:

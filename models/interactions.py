@@ -32,7 +32,7 @@ class Interaction(tf_keras.layers.Layer):
         seed: int = 0,
         **kwargs: Any,
     ) -> Interaction:
-        """The layer that a configuration describes.
+        """The layer that a configuration describes; here, one without settings.
 
         Args:
             config: the model's shape.
@@ -44,7 +44,7 @@ class Interaction(tf_keras.layers.Layer):
         Raises:
             ValueError: columns among which there is no such interaction.
         """
-        raise NotImplementedError
+        return cls(**kwargs)
 
     def call(
         self,
@@ -64,18 +64,6 @@ class NoInteraction(Interaction):
         >>> NoInteraction()(tf.ones([5, 2]), [tf.ones([5, 3, 4])])[1].shape
         TensorShape([5, 12])
     """
-
-    @classmethod
-    def of(
-        cls,
-        config: WideDeepConfig,
-        num_numeric: int,
-        dims: Sequence[int],
-        seed: int = 0,
-        **kwargs: Any,
-    ) -> NoInteraction:
-        """The layer; it has no settings."""
-        return cls(**kwargs)
 
     def call(
         self,

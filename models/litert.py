@@ -14,6 +14,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
+from smelu_tf.pipelines.extras import importing
 from smelu_tf.pipelines.files import replacing
 
 from .comparison import Logit
@@ -34,7 +35,7 @@ def export_litert(
 
     Args:
         model: a model, or the path of an exported SavedModel.
-        path: of the file, which is replaced if there is one.
+        path: of the file (`model.tflite`), which is replaced if there is one.
         quantize: whether weights are kept as 8-bit integers (dynamic range); the file
             is a quarter as large. `compare_versions` says what that does to scores.
 
@@ -44,11 +45,11 @@ def export_litert(
         OSError: no space, or no right to write; nothing is left behind.
 
     Example:
-        >>> export_litert("demo/export/1", "demo/model.tflite")
-        >>> interpreter = ai_edge_litert.interpreter.Interpreter("demo/model.tflite")
-        >>> score = interpreter.get_signature_runner()
-        >>> score(numeric=numeric, ids=ids)["probability"]
-        array([0.1824, 0.4312], dtype=float32)
+        >>> export_litert("served/1", "model.tflite")
+        >>> from ai_edge_litert.interpreter import Interpreter
+        >>> score = Interpreter("model.tflite").get_signature_runner()
+        >>> sorted(score.get_input_details()), sorted(score.get_output_details())
+        (['ids', 'numeric'], ['logit', 'probability'])
     """
     function = plain_function(model).get_concrete_function()
     # The module is where it would look for variables, of which there are none.
@@ -72,20 +73,31 @@ def export_litert(
 def load_litert(path: str | os.PathLike[str]) -> Logit:
     """A LiteRT file of `export_litert` as a function of `Batch.features` to logits.
 
-    `Scorer(schema, transform, load_litert(path))` evaluates it like any other model.
+    A `Scorer` evaluates it like any other model.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        A function of `Batch.features` (`numeric` float32 (B, 2N), `ids` int32 (B, C),
+        multi-valued columns by name) to the logit, float32 (B,).
 
     Raises:
         ValueError: the file cannot be read.
         ImportError: ai-edge-litert is not installed; names the command that installs
             it.
+
+    Example:
+        >>> export_litert("served/1", "model.tflite")
+        >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
+        >>> schema, transform = job.scorer.schema, job.scorer.transform
+        >>> lite = Scorer(schema, transform, load_litert("model.tflite"))
+        >>> losses = [evaluate(s, job.batches)["log_loss"] for s in (lite, job.scorer)]
+        >>> abs(losses[0] - losses[1]) < 1e-5
+        True
     """
-    try:
+    with importing(path, "ai-edge-litert", "litert", "to run it"):
         from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        raise ImportError(
-            f"{path}: expected the package ai-edge-litert to run it, received none; "
-            "pip install 'smelu-tf[litert]'"
-        ) from None
     try:
         score = Interpreter(model_path=os.fspath(path)).get_signature_runner()
     except ValueError as error:

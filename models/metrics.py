@@ -135,10 +135,12 @@ class SlidingWindow:
         ValueError: `num_rows` is less than 1.
 
     Example:
-        >>> window = SlidingWindow(1000)
-        >>> for batch in batches:
-        ...     metrics.update_state(batch.label, logit(batch), batch.weight)
+        >>> metrics, window = BinaryMetrics(), SlidingWindow(2)
+        >>> for label in (1.0, 0.0, 0.0):
+        ...     metrics.update_state([label], [0.0])
         ...     figures = window.update(metrics.counts())
+        >>> figures["num_examples"], figures["calibration"]  # of labels 0 alone
+        (2, None)
     """
 
     def __init__(self, num_rows: int, start: Counts | None = None) -> None:
@@ -179,7 +181,10 @@ class BinaryMetrics(tf_keras.metrics.Metric):
 
     Args:
         name: of the metric.
-        dtype: float64; anything else is refused.
+        dtype: float64.
+
+    Raises:
+        ValueError: another dtype.
 
     Example:
         >>> metrics = BinaryMetrics()

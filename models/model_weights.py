@@ -33,8 +33,11 @@ class ModelWeights:
         model: the model; what is set here is set in it.
 
     Example:
+        >>> model = load_model("model")
         >>> weights = ModelWeights(model)
         >>> weights["wide/bias"] = np.array([-1.0])
+        >>> model.wide.bias.numpy()
+        array([-1.], dtype=float32)
     """
 
     def __init__(self, model: WideDeep) -> None:

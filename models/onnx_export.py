@@ -11,6 +11,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from smelu_tf.pipelines.extras import importing
 from smelu_tf.pipelines.files import replacing
 
 from .comparison import Logit
@@ -31,7 +32,7 @@ def export_onnx(
 
     Args:
         model: a model, or the path of an exported SavedModel.
-        path: of the file, which is replaced if there is one.
+        path: of the file (`model.onnx`), which is replaced if there is one.
 
     Raises:
         ValueError: as `plain_function`; or an activation of operations that ONNX does
@@ -40,19 +41,15 @@ def export_onnx(
         ImportError: tf2onnx is not installed; names the command that installs it.
 
     Example:
-        >>> export_onnx("demo/export/1", "demo/model.onnx")
-        >>> session = onnxruntime.InferenceSession("demo/model.onnx")
-        >>> session.run(["probability"], {"numeric": numeric, "ids": ids})
-        [array([0.1824, 0.4312], dtype=float32)]
+        >>> export_onnx("served/1", "model.onnx")
+        >>> import onnxruntime
+        >>> session = onnxruntime.InferenceSession("model.onnx")
+        >>> sorted(each.name for each in session.get_inputs())
+        ['ids', 'numeric']
     """
-    try:
+    with importing(path, "tf2onnx", "onnx", "to write ONNX"):
         import onnx
         import tf2onnx
-    except ImportError:
-        raise ImportError(
-            f"{path}: expected the package tf2onnx to write ONNX, received none; "
-            "pip install 'smelu-tf[onnx]'"
-        ) from None
     function = plain_function(model)
     converted, _ = tf2onnx.convert.from_function(
         function, input_signature=function.input_signature, opset=OPSET
@@ -72,24 +69,34 @@ def export_onnx(
 def load_onnx(path: str | os.PathLike[str]) -> Logit:
     """An ONNX file of `export_onnx` as a function of `Batch.features` to logits.
 
-    `Scorer(schema, transform, load_onnx(path))` evaluates it like any other model.
+    A `Scorer` evaluates it like any other model.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        A function of `Batch.features` (`numeric` float32 (B, 2N), `ids` int32 (B, C),
+        multi-valued columns by name) to the logit, float32 (B,).
 
     Raises:
         ValueError: the file cannot be read.
         ImportError: onnxruntime is not installed; names the command that installs it.
+
+    Example:
+        >>> export_onnx("served/1", "model.onnx")
+        >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
+        >>> schema, transform = job.scorer.schema, job.scorer.transform
+        >>> onnx = Scorer(schema, transform, load_onnx("model.onnx"))
+        >>> losses = [evaluate(s, job.batches)["log_loss"] for s in (onnx, job.scorer)]
+        >>> abs(losses[0] - losses[1]) < 1e-5
+        True
     """
-    try:
+    with importing(path, "onnxruntime", "onnx", "to run ONNX files"):
         import onnxruntime
-    except ImportError:
-        raise ImportError(
-            f"{path}: expected the package onnxruntime to run ONNX files, received "
-            "none; pip install 'smelu-tf[onnx]'"
-        ) from None
     try:
         session = onnxruntime.InferenceSession(os.fspath(path))
-    except (
-        Exception
-    ) as error:  # each cause has a class of its own, without a public name
+    # Each cause has a class of its own, without a public name.
+    except Exception as error:
         raise ValueError(
             f"{path}: expected an ONNX file, received one that cannot be read: "
             f"{str(error).partition(chr(10))[0]}"

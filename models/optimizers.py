@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,17 +18,12 @@ import tf_keras
 
 from .averaging import moved_average
 from .config import OptimizerConfig
+from .dense_updates import DENSE_UPDATES
 from .placement import beside
 from .schedules import WarmupDecay
-
-EPSILON = 1e-7
-"""What Adam's and Adagrad's roots are kept from 0 by."""
-
-BETA_1, BETA_2 = 0.9, 0.999
-"""Adam's decays of the mean and of the mean square of gradients."""
-
-NUM_SLOTS = {"adam": 2, "adagrad": 1, "ftrl": 2}
-"""How many numbers each rule keeps of a weight."""
+from .table_rows import rows_of, with_distinct_rows
+from .update_rules import ROW_UPDATES, SLOTS, ftrl_sums
+from .variable_names import is_table, is_wide, tower_of
 
 
 @tf_keras.saving.register_keras_serializable("smelu_tf")
@@ -62,9 +56,20 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         name: of the optimizer.
         **kwargs: of the base optimizer.
 
+    Raises:
+        ValueError: another rule, or a decay that is none.
+
     Source: McMahan et al., Ad Click Prediction, KDD 2013 (FTRL-proximal); Kingma &
     Ba, arXiv 1412.6980 (Adam); Duchi et al., JMLR 2011 (Adagrad); Polyak & Juditsky,
     Acceleration of Stochastic Approximation by Averaging, SIAM J. Control Optim. 1992.
+
+    Example:
+        >>> with tf.name_scope("wide"):
+        ...     weights = tf.Variable([0.0, 0.0])
+        >>> optimizer = WideDeepOptimizer(l1=1.0)
+        >>> _ = optimizer.apply_gradients([(tf.constant([0.5, 3.0]), weights)])
+        >>> weights.numpy() == 0  # a gradient below l1 leaves a weight at 0
+        array([ True, False])
     """
 
     def __init__(
@@ -149,8 +154,14 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             variables: trained by this optimizer.
 
         Example:
-            >>> with optimizer.averages_in(model.trainable_variables):
-            ...     logits = model(features)
+            >>> weight = tf.Variable([1.0])
+            >>> optimizer = WideDeepOptimizer("adagrad", 0.5, averaging=0.5)
+            >>> for _ in range(2):
+            ...     _ = optimizer.apply_gradients([(tf.constant([1.0]), weight)])
+            >>> with optimizer.averages_in([weight]):
+            ...     averaged = weight.numpy()
+            >>> (averaged > weight.numpy()).tolist()  # it lags behind the weight
+            [True]
         """
         if not self.averaging:
             yield
@@ -184,24 +195,37 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
                 weight = tf.convert_to_tensor(var)
                 var.assign(moved_average(self.averaging, average, weight, since, step))
 
+    def _rule_of(self, var: tf.Variable) -> str:
+        """The rule of a weight, as in `SLOTS`."""
+        return "ftrl" if is_wide(var) else self.rule
+
     def _create_slots(self, var_list: list[tf.Variable]) -> None:
         for var in var_list:
-            if _is_wide(var):
-                initial = tf.constant_initializer(self.wide_accumulator)
-                self.add_slot(var, "accumulator", initial)
-                self.add_slot(var, "linear", functools.partial(self._linear_of, var))
-            elif self.rule == "adagrad":
-                initial = tf.constant_initializer(self.adagrad_accumulator)
-                self.add_slot(var, "accumulator", initial)
-            else:
-                self.add_slot(var, "m")
-                self.add_slot(var, "v")
+            for name in SLOTS[self._rule_of(var)]:
+                self.add_slot(var, name, self._initializer(var, name))
             if self.averaging:
                 self.add_slot(var, "average")
                 # `add_slot` has no dtype but the variable's.
                 shape = var.shape[:1]
                 with tf.variable_creator_scope(functools.partial(_as_steps, shape)):
                     self.add_slot(var, "averaged_at", shape=shape)
+
+    def _initializer(self, var: tf.Variable, slot: str) -> Any:
+        """What a slot of a weight begins with."""
+        if slot == "linear":
+            return functools.partial(self._linear_of, var)
+        if slot == "accumulator":
+            return tf.constant_initializer(
+                self.wide_accumulator if is_wide(var) else self.adagrad_accumulator
+            )
+        return "zeros"
+
+    def _linear_of(
+        self, var: tf.Variable, shape: Any = None, dtype: Any = None, **_: Any
+    ) -> tf.Tensor:
+        weight = tf.convert_to_tensor(var)
+        settings = self._settings("ftrl", weight.dtype)
+        return ftrl_sums(weight, self.wide_accumulator, *settings)
 
     def _average_slots(self, var: tf.Variable) -> tuple[tf.Variable, tf.Variable]:
         """The average, and of each row the step that it is the average of."""
@@ -222,23 +246,6 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         average = moved_average(self.averaging, average, after, last, last + 1)
         return average, last + 1
 
-    def _linear_of(
-        self, var: tf.Variable, shape: Any = None, dtype: Any = None, **_: Any
-    ) -> tf.Tensor:
-        """The sums that give the weights that are there: FTRL makes weights of sums.
-
-        Zero for weights of zero; of a warm start's they keep its first update from
-        throwing them away.
-        """
-        weight = tf.convert_to_tensor(var)
-        rate = self._get_hyper("wide_learning_rate", weight.dtype)
-        l1, l2 = (
-            self._get_hyper("l1", weight.dtype),
-            self._get_hyper("l2", weight.dtype),
-        )
-        scale = tf.sqrt(tf.cast(self.wide_accumulator, weight.dtype)) / rate + 2.0 * l2
-        return -weight * scale - tf.sign(weight) * l1
-
     def _resource_apply_dense(
         self, grad: tf.Tensor, var: tf.Variable, apply_state: Any = None
     ) -> tf.Operation:
@@ -257,38 +264,19 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
 
     def _update(self, grad: tf.Tensor, var: tf.Variable) -> tf.Operation:
         """Updates all of a weight, by TensorFlow's own operations."""
-        if _is_wide(var):
-            return tf.raw_ops.ResourceApplyFtrlV2(
-                **self._ftrl_arguments(var), grad=grad
-            )
-        if self.rule == "adagrad":
-            return tf.raw_ops.ResourceApplyAdagradV2(
-                **self._adagrad_arguments(var), grad=grad
-            )
-        if _is_table(var):
+        rule = self._rule_of(var)
+        if rule == "adam" and is_table(var):
             return self._update_where_looked_up(grad, var)
-        power_1, power_2 = self._adam_powers(var.dtype)
-        return tf.raw_ops.ResourceApplyAdam(
-            var=var.handle,
-            m=self.get_slot(var, "m").handle,
-            v=self.get_slot(var, "v").handle,
-            beta1_power=power_1,
-            beta2_power=power_2,
-            lr=self._decayed_lr(var.dtype),
-            beta1=tf.cast(BETA_1, var.dtype),
-            beta2=tf.cast(BETA_2, var.dtype),
-            epsilon=tf.cast(EPSILON, var.dtype),
-            grad=grad,
-            use_locking=self._use_locking,
-        )
+        _, *slots = self._with_slots(var)
+        return DENSE_UPDATES[rule](grad, var, slots, *self._settings(rule, var.dtype))
 
     def _update_where_looked_up(
         self, grad: tf.Tensor, var: tf.Variable
     ) -> tf.Operation:
         """Updates a table by lazy Adam, by a gradient of zeros where there is none."""
-        targets = (var, self.get_slot(var, "m"), self.get_slot(var, "v"))
+        targets = self._with_slots(var)
         rows = [tf.convert_to_tensor(target) for target in targets]
-        updated = self._lazy_adam(grad, *rows)
+        updated = self._updated(var, grad, rows)
         is_new = tf.reduce_any(grad != 0, axis=1, keepdims=True)
         return tf.group(
             *(
@@ -297,6 +285,26 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             )
         )
 
+    def _with_slots(self, var: tf.Variable) -> tuple[tf.Variable, ...]:
+        """A weight and what its rule keeps of it."""
+        slots = (self.get_slot(var, name) for name in SLOTS[self._rule_of(var)])
+        return (var, *slots)
+
+    def _updated(
+        self, var: tf.Variable, grad: tf.Tensor, rows: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, ...]:
+        """Rows of a weight and of its slots behind this step."""
+        rule = self._rule_of(var)
+        return ROW_UPDATES[rule](grad, *rows, *self._settings(rule, rows[0].dtype))
+
+    def _settings(self, rule: str, dtype: tf.DType) -> tuple[tf.Tensor, ...]:
+        """What a rule takes besides: its rate, then L1 and L2, or the step."""
+        if rule == "ftrl":
+            names = ("wide_learning_rate", "l1", "l2")
+            return tuple(self._get_hyper(name, dtype) for name in names)
+        rate = self._decayed_lr(dtype)
+        return (rate, self.iterations + 1) if rule == "adam" else (rate,)
+
     def _transform_gradients(
         self, grads_and_vars: Sequence[tuple[Any, tf.Variable]]
     ) -> list[tuple[Any, tf.Variable]]:
@@ -304,11 +312,11 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         pairs = super()._transform_gradients(grads_and_vars)
         if not self.clip_norm:
             return pairs
-        gradients = [_with_distinct_rows(grad) for grad, _ in pairs]
+        gradients = [with_distinct_rows(grad) for grad, _ in pairs]
         places: dict[str, list[int]] = {}
         for place, (_, var) in enumerate(pairs):
-            if not _is_wide(var):
-                places.setdefault(_tower_of(var), []).append(place)
+            if not is_wide(var):
+                places.setdefault(tower_of(var), []).append(place)
         for own in places.values():
             clipped, _ = tf.clip_by_global_norm(
                 [gradients[place] for place in own], self.clip_norm
@@ -322,7 +330,7 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
     ) -> tf.Operation:
         """Updates rows; those that come several times are summed first."""
         with beside(handle):
-            slices = _with_distinct_rows(tf.IndexedSlices(grad, indices))
+            slices = with_distinct_rows(tf.IndexedSlices(grad, indices))
             return self._resource_apply_sparse(
                 slices.values, handle, slices.indices, **kwargs
             )
@@ -339,17 +347,9 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         By a gather, plain arithmetic and a scatter each: several times faster than
         TensorFlow's sparse update operations, which take rows one after another.
         """
-        names: tuple[str, ...]
-        rule: Callable[..., tuple[tf.Tensor, ...]]
-        if _is_wide(var):
-            names, rule = ("accumulator", "linear"), self._ftrl
-        elif self.rule == "adagrad":
-            names, rule = ("accumulator",), self._adagrad
-        else:
-            names, rule = ("m", "v"), self._lazy_adam
-        targets = (var, *(self.get_slot(var, name) for name in names))
-        rows = [_rows_of(target, indices) for target in targets]
-        updated = rule(grad, *rows)
+        targets = self._with_slots(var)
+        rows = [rows_of(target, indices) for target in targets]
+        updated = self._updated(var, grad, rows)
         if self.averaging:
             slots = self._average_slots(var)
             average, since = (tf.gather(slot, indices) for slot in slots)
@@ -364,62 +364,6 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
             )
         )
 
-    def _ftrl(
-        self, grad: tf.Tensor, row: tf.Tensor, n: tf.Tensor, z: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        dtype = row.dtype
-        rate = self._get_hyper("wide_learning_rate", dtype)
-        l1, l2 = self._get_hyper("l1", dtype), self._get_hyper("l2", dtype)
-        new_n = n + tf.square(grad)
-        root = tf.sqrt(new_n)
-        z += grad - (root - tf.sqrt(n)) / rate * row
-        shrunk = tf.clip_by_value(z, -l1, l1) - z
-        return tf.math.divide_no_nan(shrunk, root / rate + 2.0 * l2), new_n, z
-
-    def _adagrad(
-        self, grad: tf.Tensor, row: tf.Tensor, total: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        total += tf.square(grad)
-        step = grad / (tf.sqrt(total) + EPSILON)
-        return row - self._decayed_lr(row.dtype) * step, total
-
-    def _lazy_adam(
-        self, grad: tf.Tensor, row: tf.Tensor, m: tf.Tensor, v: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        power_1, power_2 = self._adam_powers(row.dtype)
-        rate = self._decayed_lr(row.dtype) * tf.sqrt(1.0 - power_2) / (1.0 - power_1)
-        m = BETA_1 * m + (1.0 - BETA_1) * grad
-        v = BETA_2 * v + (1.0 - BETA_2) * tf.square(grad)
-        return row - rate * m / (tf.sqrt(v) + EPSILON), m, v
-
-    def _adam_powers(self, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
-        step = tf.cast(self.iterations + 1, dtype)
-        return tf.pow(tf.cast(BETA_1, dtype), step), tf.pow(
-            tf.cast(BETA_2, dtype), step
-        )
-
-    def _ftrl_arguments(self, var: tf.Variable) -> dict[str, Any]:
-        return {
-            "var": var.handle,
-            "accum": self.get_slot(var, "accumulator").handle,
-            "linear": self.get_slot(var, "linear").handle,
-            "lr": self._get_hyper("wide_learning_rate", var.dtype),
-            "l1": self._get_hyper("l1", var.dtype),
-            "l2": self._get_hyper("l2", var.dtype),
-            "l2_shrinkage": tf.zeros([], var.dtype),
-            "lr_power": tf.constant(-0.5, var.dtype),
-            "use_locking": self._use_locking,
-        }
-
-    def _adagrad_arguments(self, var: tf.Variable) -> dict[str, Any]:
-        return {
-            "var": var.handle,
-            "accum": self.get_slot(var, "accumulator").handle,
-            "lr": self._decayed_lr(var.dtype),
-            "epsilon": tf.cast(EPSILON, var.dtype),
-            "use_locking": self._use_locking,
-        }
-
 
 def _as_steps(
     size: tf.TensorShape, next_creator: Callable[..., tf.Variable], **kwargs: Any
@@ -427,55 +371,3 @@ def _as_steps(
     """Creates a variable of numbers of steps, 0 at first, in another's place."""
     initial = functools.partial(tf.zeros, size, tf.int32)
     return next_creator(**{**kwargs, "initial_value": initial, "dtype": tf.int32})
-
-
-def _with_distinct_rows(grad: Any) -> Any:
-    """A gradient whose rows come once each, those of one number summed."""
-    if not isinstance(grad, tf.IndexedSlices) or _are_distinct(grad.indices):
-        return grad
-    distinct, places = tf.unique(grad.indices)
-    summed = tf.math.unsorted_segment_sum(grad.values, places, tf.size(distinct))
-    return tf.IndexedSlices(summed, distinct, grad.dense_shape)
-
-
-def _are_distinct(indices: tf.Tensor) -> bool:
-    """Whether row numbers are known to be distinct: what `tf.unique` has returned."""
-    if tf.executing_eagerly():
-        return False
-    indices = _origin(indices)
-    return indices.op.type in ("Unique", "UniqueV2") and indices.value_index == 0
-
-
-def _rows_of(table: tf.Variable, indices: tf.Tensor) -> tf.Tensor:
-    """The rows of a table: what the forward pass has read of it, where it has."""
-    if not tf.executing_eagerly():
-        indices = _origin(indices)
-        # The update may be in a branch; the rows were read outside of it.
-        handle = indices.graph.capture(table.handle)
-        for reader in indices.consumers():
-            if reader.type == "ResourceGather" and reader.inputs[0] is handle:
-                return reader.outputs[0]
-    return tf.gather(table, indices)
-
-
-def _origin(indices: tf.Tensor) -> tf.Tensor:
-    """The tensor that row numbers are, whatever they are called since."""
-    while indices.op.type in ("Identity", "Reshape"):
-        indices = indices.op.inputs[0]
-    return indices
-
-
-def _tower_of(var: tf.Variable) -> str:
-    """The tower whose tables are its own that a variable belongs to."""
-    found = re.search(r"(^|/)(tower_\d+)/(wide|deep)/", var.name)
-    return "" if found is None else found[2]
-
-
-def _is_wide(var: tf.Variable) -> bool:
-    # Below `wide/` but not below `deep/`: the model itself may be called either.
-    return re.search(r"(^|/)wide/(?!(.*/)?deep/)", var.name) is not None
-
-
-def _is_table(var: tf.Variable) -> bool:
-    """Whether a variable is the table of a `StackedEmbedding`."""
-    return re.search(r"/table(/part_\d+)?(:\d+)?$", var.name) is not None

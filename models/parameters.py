@@ -34,7 +34,7 @@ def parameter_table(model: tf_keras.Model) -> str:
     counters say, has a sum of its own.
 
     Args:
-        model: built.
+        model: any Keras model.
 
     Returns:
         Lines without an end of line behind the last one.

@@ -22,7 +22,7 @@ _TYPES = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PredictionFiles:
-    """What several models predict of the same rows.
+    """What several models predict of the same rows; see `read_prediction_files`.
 
     Attributes:
         paths: the files, one a model.
@@ -44,7 +44,7 @@ class PredictionFiles:
         """What is compared for a kind of difference: the logits for `logit`.
 
         Args:
-            name: of the kind, one of `smelu_tf.differences.KINDS`.
+            name: of the kind, one of `smelu_tf.difference_kinds.KINDS`.
             threshold: of `hamming`, as in `DifferenceKind`.
 
         Returns:
@@ -90,6 +90,13 @@ def read_prediction_files(
             empty, lacks a column or holds a value that is none; or whose rows or labels
             are not those of the first file, in its order.
         ImportError: pyarrow is not installed; names the command that installs it.
+
+    Example:
+        >>> files = read_prediction_files(["a.parquet", "b.parquet"])
+        >>> files.probabilities.shape
+        (2, 1000)
+        >>> bool(smelu_tf.prediction_difference(files.probabilities) > 0.01)
+        True
     """
     names = tuple(os.fspath(path) for path in paths)
     if len(names) < 2:

@@ -1,25 +1,17 @@
-"""The gate before a new version is published: how it differs from the previous one."""
+"""The gate before a new version is published: how far it may differ from the last."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
-import numpy as np
-import tensorflow as tf
-
-from smelu_tf.pipelines import Blocks, RowFiles, Schema
-from smelu_tf.pipelines.raw_rows import RawColumns, feature_specs, raw_specs
-
-from .comparison import Differences
-from .evaluation import Progress
-from .metrics import BinaryMetrics, Figures, row_values
-from .scoring import Scorer
+from .version_comparison import PromotionReport
 
 
 class PromotionError(Exception):
     """A new version that is not to be published: it breaks a bound.
+
+    See `check_promotion`.
 
     No ValueError: nothing that was given is wrong. A script ends with exit code 1.
 
@@ -34,6 +26,8 @@ class PromotionError(Exception):
 @dataclasses.dataclass(frozen=True)
 class PromotionBounds:
     """How far a new version may differ from the previous one; None is no bound.
+
+    See `publish` and `broken_bounds`.
 
     Attributes:
         max_pd: the relative prediction difference (0.05: 5 %), 0 or more.
@@ -59,133 +53,27 @@ class PromotionBounds:
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class PromotionReport:
-    """Two versions of a model on the same rows.
-
-    Attributes:
-        num_examples: how many rows.
-        weight: theirs in all.
-        candidate: the new version's figures, as `BinaryMetrics` names them; None where
-            undetermined or not finite.
-        previous: the same of the previous version.
-        prediction_difference: mean of 2·|p - q| / (p + q); NaN if a prediction is.
-        absolute_prediction_difference: mean of |p - q|.
-        log_loss_increase: the candidate's log loss less the previous one's, in nats.
-        log_loss_increase_error: its standard error over rows, paired; NaN for one row.
-    """
-
-    num_examples: int
-    weight: float
-    candidate: Figures
-    previous: Figures
-    prediction_difference: float
-    absolute_prediction_difference: float
-    log_loss_increase: float
-    log_loss_increase_error: float
-
-    def figures(self) -> dict[str, Any]:
-        """The attributes by name, ready for JSON: None where not finite."""
-        return {
-            name: None
-            if isinstance(value, float) and not math.isfinite(value)
-            else value
-            for name, value in dataclasses.asdict(self).items()
-        }
-
-
-def compare_versions(
-    candidate: Scorer,
-    previous: Scorer,
-    rows: RowFiles | Blocks,
-    batch_size: int = 4096,
-    progress: Progress | None = None,
-) -> PromotionReport:
-    """Compares a new version of a model with the previous one on held-out rows.
-
-    One pass, a few batches in memory at a time. The rows are read once, by the
-    candidate's schema, which also says what label and weight are; each version
-    transforms them by its own, so that their vocabularies may differ. A raw column that
-    the previous version alone takes is read too where it is a field of the candidate's
-    schema.
-
-        log loss increase d = Σ w·dᵢ / Σ w,   dᵢ = loss of candidate - of previous
-        standard error = sqrt(n/(n - 1) · Σ w²·(dᵢ - d)²) / Σ w,  n rows with w > 0
-
-    Args:
-        candidate: the new version, as it would be served.
-        previous: the version that is being served.
-        rows: held-out rows, as `open_rows` gives them.
-        batch_size: rows scored at once.
-        progress: see `Progress`; the log loss is the candidate's.
-
-    Raises:
-        ValueError: blocks, no rows, no weight, a row that does not parse, or a raw
-            column of the previous version that the rows do not have.
-
-    Example:
-        >>> report = compare_versions(
-        ...     Scorer.load("demo/model"),
-        ...     Scorer.load("demo/export/1"),
-        ...     open_rows("demo/data/day_6.tsv"),
-        ... )
-        >>> check_promotion(report, PromotionBounds(max_pd=0.05))
-    """
-    if isinstance(rows, Blocks):
-        raise ValueError(
-            "data: expected row files, which each version transforms by its own "
-            "schema, received blocks."
-        )
-    schema = _reading_schema(candidate.schema, previous.schema)
-
-    def both(raw: RawColumns) -> tuple[Any, Any]:
-        return candidate.transform(raw), previous.transform(raw)
-
-    versions = (candidate, previous)
-    metrics = [BinaryMetrics() for _ in versions]
-    differences = Differences()
-    paired = _PairedLosses()
-    with rows.errors():
-        for batch in rows.batches(schema, batch_size, transform=both):
-            new, old = (
-                version.logit(features)
-                for version, features in zip(versions, batch.features, strict=True)
-            )
-            metrics[0].update_state(batch.label, new, batch.weight)
-            metrics[1].update_state(batch.label, old, batch.weight)
-            differences.update_state(new, old, batch.weight)
-            paired.update(batch.label, new, old, batch.weight)
-            if progress is not None:
-                progress(int(metrics[0].num_examples), float(metrics[0].log_loss))
-    num_examples, weight, relative, absolute = map(float, differences.counts().sums)
-    if not num_examples:
-        raise ValueError("data: expected rows, received none.")
-    if not weight > 0:
-        raise ValueError(
-            f"data: expected rows with a weight above 0, received {num_examples:.0f} "
-            "rows without."
-        )
-    increase, error = paired.mean_and_error()
-    return PromotionReport(
-        num_examples=int(num_examples),
-        weight=weight,
-        candidate=_own_figures(metrics[0]),
-        previous=_own_figures(metrics[1]),
-        prediction_difference=relative / weight,
-        absolute_prediction_difference=absolute / weight,
-        log_loss_increase=increase,
-        log_loss_increase_error=error,
-    )
-
-
 def broken_bounds(report: PromotionReport, bounds: PromotionBounds) -> list[str]:
     """A sentence with the numbers for each bound that a new version breaks.
 
     A value that equals its bound keeps it. A log loss or a prediction difference that
     is not finite breaks every bound that is set.
 
+    Args:
+        report: of both versions on the same rows, as `compare_versions` makes it.
+        bounds: how far the new one may be from the previous one.
+
     Returns:
         The sentences; none: the version may be published.
+
+    Example:
+        >>> from smelu_tf.pipelines import open_rows
+        >>> rows, model = open_rows("clicks/day_6.tsv"), load_model("model")
+        >>> higher = Scorer.of(model, lambda logit: logit + 0.5)
+        >>> report = compare_versions(higher, Scorer.of(model), rows)
+        >>> broken_bounds(report, PromotionBounds(max_pd=0.05))
+        ['expected a prediction difference of at most 0.05 from the previous version,
+        received ... (absolute ...).']
     """
     candidate, previous = (
         math.nan if (found := figures["log_loss"]) is None else found
@@ -225,85 +113,28 @@ def broken_bounds(report: PromotionReport, bounds: PromotionBounds) -> list[str]
 
 
 def check_promotion(report: PromotionReport, bounds: PromotionBounds) -> None:
-    """Raises a `PromotionError` with the numbers where a new version breaks a bound."""
+    """Raises a `PromotionError` with the numbers where a new version breaks a bound.
+
+    Args:
+        report: of both versions on the same rows, as `compare_versions` makes it.
+        bounds: how far the new one may be from the previous one.
+
+    Raises:
+        PromotionError: one that holds the sentences of `broken_bounds`.
+
+    Example:
+        >>> from smelu_tf.pipelines import open_rows
+        >>> rows, model = open_rows("clicks/day_6.tsv"), load_model("model")
+        >>> higher = Scorer.of(model, lambda logit: logit + 0.5)
+        >>> report = compare_versions(higher, Scorer.of(model), rows)
+        >>> check_promotion(report, PromotionBounds(max_pd=0.05))
+        Traceback (most recent call last):
+        smelu_tf.models.promotion.PromotionError: expected a prediction difference of
+        at most 0.05 from the previous version, received ... (absolute ...).
+    """
     broken = broken_bounds(report, bounds)
     if broken:
         raise PromotionError(broken)
-
-
-class _PairedLosses:
-    """The mean difference of two models' log losses, and its error, from sums."""
-
-    def __init__(self) -> None:
-        # Rows with a weight, and the sums of w, w·d, w², w²·d, w²·d².
-        self._sums = np.zeros(6)
-
-    def update(self, label: Any, logit: Any, other: Any, weight: Any) -> None:
-        """Adds a batch: (B,) each."""
-        w = np.asarray(weight, np.float64)
-        losses = [
-            row_values(*(tf.cast(v, tf.float64) for v in (label, z)))[0][1].numpy()
-            for z in (logit, other)
-        ]
-        with np.errstate(invalid="ignore"):  # of an infinite logit
-            d = (losses[0] - losses[1])[w > 0]
-            w = w[w > 0]
-            terms = (np.ones_like(w), w, w * d, w**2, w**2 * d, (w * d) ** 2)
-            self._sums += [np.sum(term) for term in terms]
-
-    def mean_and_error(self) -> tuple[float, float]:
-        """The weighted mean and its standard error; NaN for one row."""
-        n, w, wd, w2, w2d, w2d2 = self._sums.tolist()
-        mean = wd / w
-        if n < 2:
-            return mean, math.nan
-        # Rounding may leave a little less than 0; NaN stays.
-        square = w2d2 - 2 * mean * w2d + mean**2 * w2
-        return mean, math.sqrt(n / (n - 1) * (0.0 if square < 0 else square)) / w
-
-
-def _reading_schema(candidate: Schema, previous: Schema) -> Schema:
-    """The candidate's schema, with the columns that the previous one alone takes.
-
-    Raises:
-        ValueError: the rows do not have one, or have it with another type.
-    """
-    read, taken = raw_specs(candidate), feature_specs(previous)
-    added = {name for name in taken if name not in read}
-    absent = sorted(added - set(candidate.fields))
-    if absent:
-        raise ValueError(
-            "previous version: expected rows with all raw columns that it takes, "
-            f"received rows without {', '.join(absent)}: no field of the new version's "
-            f"schema {candidate.name}."
-        )
-    for name, spec in taken.items():
-        if name in read and read[name].dtype != spec.dtype:
-            kinds = {tf.string: "text", tf.float64: "a number"}
-            raise ValueError(
-                f"previous version: expected column {name} to be "
-                f"{kinds[read[name].dtype]} as in the new version, received a version "
-                f"that takes {kinds[spec.dtype]}."
-            )
-    # A text of another form is no reason to leave a row out: it can be scored.
-    added_columns = {
-        kind: tuple(
-            dataclasses.replace(column, pattern="") if kind != "numeric" else column
-            for column in getattr(previous, kind)
-            if column.name in added
-        )
-        for kind in ("numeric", "categorical", "multivalued")
-    }
-    return dataclasses.replace(
-        candidate,
-        **{kind: getattr(candidate, kind) + own for kind, own in added_columns.items()},
-    )
-
-
-def _own_figures(metrics: BinaryMetrics) -> Figures:
-    """A version's figures without those of the rows, which are the same for both."""
-    shared = ("num_examples", "weight")
-    return {n: value for n, value in metrics.figures().items() if n not in shared}
 
 
 def _apart(value: float, bound: float) -> str:

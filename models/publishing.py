@@ -15,14 +15,11 @@ from .checkpoints import load_model
 from .evaluation import Progress
 from .export import card_of, export_saved_model, newest_version
 from .formats import FORMATS
-from .promotion import (
-    PromotionBounds,
-    PromotionReport,
-    check_promotion,
-    compare_versions,
-)
-from .recalibration import Recalibration, recalibrate
+from .promotion import PromotionBounds, check_promotion
+from .recalibration import Recalibration
+from .recalibration_fit import recalibrate
 from .scoring import Scorer
+from .version_comparison import PromotionReport, compare_versions
 from .wide_deep import WideDeep
 
 Stage = Callable[[str, int], AbstractContextManager[Progress]]
@@ -34,7 +31,7 @@ BATCH_SIZE = 4096
 
 @dataclasses.dataclass(frozen=True)
 class PublishOptions:
-    """How a model is published.
+    """How a model is published; see `publish`.
 
     Attributes:
         checkpoint: `newest`, or `best`: of the validations.
@@ -87,7 +84,7 @@ class PublishOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What was published.
+    """What was published; see `publish`.
 
     Attributes:
         version: the folder.
@@ -119,6 +116,9 @@ def publish(
         options: how.
         stage: see `Stage`.
 
+    Returns:
+        The new version, and how it compares.
+
     Raises:
         PromotionError: the model breaks a bound; nothing is written.
         ValueError: bad options, no model there, or rows that do not parse.
@@ -126,9 +126,12 @@ def publish(
 
     Example:
         >>> bounds = PromotionBounds(max_pd=0.05, max_log_loss_increase=0.001)
-        >>> options = PublishOptions(data="demo/data/day_6.tsv", bounds=bounds)
-        >>> publish("demo/model", "demo/served", options).version
-        PosixPath('demo/served/2')
+        >>> options = PublishOptions(data="clicks/day_6.tsv", bounds=bounds)
+        >>> published = publish("model", "served", options)
+        >>> print(published.version)
+        served/2
+        >>> published.comparisons["previous"].prediction_difference < 1e-5
+        True
     """
     options.validate()
     previous = _previous(options, Path(directory))

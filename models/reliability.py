@@ -77,9 +77,12 @@ def reliability(counts: BinaryCounts, num_bins: int = 20) -> list[ReliabilityBin
     Source: of the interval, Wilson, JASA 22, 1927.
 
     Example:
-        >>> metrics.update_state(labels, logits)
-        >>> for row in reliability(metrics.counts(), num_bins=10):
-        ...     print(f"{row.prediction:.3f} {row.label:.3f}")
+        >>> metrics = BinaryMetrics()
+        >>> metrics.update_state([0.0, 0.0, 1.0, 1.0], [-2.0, -2.0, 2.0, 2.0])
+        >>> for row in reliability(metrics.counts(), num_bins=2):
+        ...     print(f"{row.prediction:.2f} {row.label:.2f}")
+        0.12 0.00
+        0.88 1.00
     """
     if num_bins < 1:
         raise ValueError(f"num_bins: expected 1 or more, received {num_bins}.")
@@ -115,6 +118,13 @@ def calibration_error(bins: Sequence[ReliabilityBin]) -> float | None:
         The error, in units of probability; None if there are no bins.
 
     Source: Naeini et al., Obtaining Well Calibrated Probabilities, AAAI 2015.
+
+    Example:
+        >>> metrics = BinaryMetrics()
+        >>> metrics.update_state([0.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0])
+        >>> error = calibration_error(reliability(metrics.counts()))
+        >>> round(error, 2)  # 3 of 4 instead of 1 of 2
+        0.25
     """
     weight = sum(row.weight for row in bins)
     if not weight:

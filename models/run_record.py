@@ -18,10 +18,9 @@ import tensorflow as tf
 
 import smelu_tf
 from smelu_tf.pipelines import Schema
-from smelu_tf.pipelines.block_format import MANIFEST, read_manifest
-from smelu_tf.pipelines.blocks import is_blocks
 from smelu_tf.pipelines.dataclass_json import load_json, parse_json
 from smelu_tf.pipelines.files import expand_files, replacing
+from smelu_tf.pipelines.manifest import MANIFEST, is_blocks, read_manifest
 
 Data = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """Row files, or a folder of blocks, as `open_rows` takes them."""

@@ -280,8 +280,10 @@ def predict(
             part of the batch.
 
     Example:
+        >>> from smelu_tf.models import accelerators, scaling
+        >>> from smelu_tf.pipelines.presets import CRITEO_1TB
         >>> workload = Workload.of(PRESETS["criteo_1tb"](), CRITEO_1TB)
-        >>> predict(workload, parse_slice("v5e:4x4")).bound_by
+        >>> scaling.predict(workload, accelerators.parse_slice("v5e:4x4")).bound_by
         'input'
     """
     assumptions = assumptions or Assumptions()

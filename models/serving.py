@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from smelu_tf.pipelines import Schema, parse_unlabelled
 from smelu_tf.pipelines.examples import example_kinds, parse_examples
-from smelu_tf.pipelines.raw_rows import feature_specs
-from smelu_tf.pipelines.text import without_missing_text
+from smelu_tf.pipelines.raw_rows import feature_specs, without_missing_text
 
 from .metrics import probability
 from .wide_deep import WideDeep

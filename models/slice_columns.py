@@ -10,11 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from smelu_tf.pipelines import Categorical, Numeric, Schema, Transform
+from smelu_tf.pipelines.transform import MISSING_ID, UNKNOWN_ID
 
 Features = Mapping[str, tf.Tensor]
 
-_MISSING_ID = 0
-_UNKNOWN_ID = 1
 _MAX_EXPONENT = 63
 _MIN_EXPONENT = -10  # of columns that are no integers
 
@@ -56,8 +55,10 @@ def slice_columns(schema: Schema, names: Iterable[str]) -> list[SliceColumn]:
         ValueError: an unknown name; tells the nearest one.
 
     Example:
-        >>> [column.num_slices for column in slice_columns(schema, ["C1", "I3"])]
-        [1461, 64]
+        >>> columns = (Numeric("age"),), (Categorical("site", buckets=100),)
+        >>> schema = Schema("ads", *columns)
+        >>> [column.num_slices for column in slice_columns(schema, ["site", "age"])]
+        [100, 65]
     """
     known = (
         *(column.name for column in schema.numeric),
@@ -105,12 +106,12 @@ def _id_values(column: Categorical) -> Callable[[int], str]:
     vocabulary = column.vocabulary
     if vocabulary is None:
         return _hashed_value
-    first = _UNKNOWN_ID + column.oov_buckets
+    first = UNKNOWN_ID + column.oov_buckets
 
     def value(id_: int) -> str:
         if id_ >= first:
             return vocabulary[id_ - first]
-        if id_ == _MISSING_ID:
+        if id_ == MISSING_ID:
             return "missing"
         return "unknown" if column.oov_buckets == 1 else f"unknown {id_}"
 
@@ -119,7 +120,7 @@ def _id_values(column: Categorical) -> Callable[[int], str]:
 
 def _hashed_value(id_: int) -> str:
     """What an id is called whose value is not known."""
-    return f"id {id_}" if id_ != _MISSING_ID else "missing"
+    return f"id {id_}" if id_ != MISSING_ID else "missing"
 
 
 def _bin_values(column: Numeric) -> Callable[[int], str]:

@@ -43,12 +43,13 @@ class Slices:
         ValueError: an unknown column; tells the nearest one.
 
     Example:
-        >>> slices = Slices(schema, ["C1", "I3"])
-        >>> for batch in batches:
+        >>> model, rows = load_model("model"), open_rows("clicks/day_6.tsv")
+        >>> slices = Slices(model.schema, ["C1", "I3"])
+        >>> for batch in rows.batches(model.schema, 256):
         ...     logit = model(batch.features)
         ...     slices.update(batch.features, batch.label, logit, batch.weight)
-        >>> slices.figures()["C1"][0]["value"]
-        '05db9164'
+        >>> {name: len(found) > 1 for name, found in slices.figures().items()}
+        {'C1': True, 'I3': True}
     """
 
     def __init__(self, schema: Schema, columns: Iterable[str]) -> None:

@@ -16,7 +16,9 @@ from smelu_tf.pipelines import InMemoryRows
 from smelu_tf.prediction_difference import summarize_prediction_difference
 
 from .metrics import BinaryMetrics
-from .study import Cell, CellResult, Study, StudyRows
+from .study_folder import CellResult
+from .study_plan import Cell, Study
+from .study_rows import StudyRows
 
 Figures = dict[str, Any]
 Results = Mapping[Cell, CellResult]
@@ -47,7 +49,7 @@ class _Losses:
 
 
 def study_report(study: Study, rows: StudyRows, results: Results) -> Figures:
-    """The figures of a study, ready for JSON.
+    """The figures of a study, ready for JSON. See `run_study` for an example.
 
     Learning rates are chosen by the validation rows, for each activation, technique and
     source of variation alike: of the rates whose log loss is at most one standard error
@@ -72,6 +74,7 @@ def study_report(study: Study, rows: StudyRows, results: Results) -> Figures:
           cell of the reference, `log_loss_difference` and `pd_ratio` (`mean`, `low`,
           `high`); None for itself.
         - `reference`: `activation` and `technique` that all others are compared to.
+        - `num_rows`: of `train`, `validation` and `test`.
     """
     reference = _reference(study)
     figures = {cell: _figures(cell, results[cell], rows) for cell in results}

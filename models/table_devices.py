@@ -11,7 +11,7 @@ from smelu_tf.pipelines import Schema
 from .config import TrainConfig
 from .deep import Deep
 from .embeddings import StackedEmbedding
-from .optimizers import NUM_SLOTS
+from .update_rules import NUM_SLOTS
 from .wide import Wide
 
 TABLE_DEVICES = ("auto", "gpu", "host")

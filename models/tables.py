@@ -19,7 +19,10 @@ def embedding_dims(schema: Schema, config: WideDeepConfig) -> dict[str, int]:
             not there, or comes twice.
 
     Example:
-        >>> embedding_dims(schema, WideDeepConfig(column_dims=("site:32",)))
+        >>> columns = Categorical("site", buckets=5000), Categorical("kind", buckets=9)
+        >>> schema = Schema("ads", (), columns)
+        >>> config = WideDeepConfig(embedding_dim=8, column_dims=("site:32",))
+        >>> embedding_dims(schema, config)
         {'site': 32, 'kind': 8}
     """
     columns = (*schema.id_columns, *(column.name for column in schema.multivalued))
@@ -95,6 +98,8 @@ def large_tables(schema: Schema, config: WideDeepConfig) -> tuple[LargeTable, ..
         ValueError: as `embedding_dims`.
 
     Example:
+        >>> columns = Categorical("site", buckets=5000), Categorical("kind", buckets=9)
+        >>> schema = Schema("ads", (), columns)
         >>> config = WideDeepConfig(tables="tpu", tpu_table_ids=1000)
         >>> [table.name for table in large_tables(schema, config)]
         ['wide/site', 'deep/site']

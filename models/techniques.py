@@ -37,6 +37,9 @@ def with_technique(config: TrainConfig, technique: str) -> TrainConfig:
             `optimizer.learning_rate=0.01+model.dropout=0.1`. Names and values may be
             mixed.
 
+    Returns:
+        The changed configuration.
+
     Raises:
         ValueError: an unknown name or key, or a value of another type.
 

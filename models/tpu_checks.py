@@ -7,10 +7,10 @@ import math
 from smelu_tf.pipelines import Schema
 
 from .config import TrainConfig
-from .optimizers import NUM_SLOTS
 from .table_devices import table_bytes
 from .tables import large_tables
 from .tpu_chips import TPUChip
+from .update_rules import NUM_SLOTS
 
 _SPARSE_CORE_WIDTH = 8  # numbers: rows are padded to a multiple
 

@@ -41,8 +41,9 @@ def attached_chip() -> TPUChip | None:
     """The chips of this machine, as its environment names them; None where it does not.
 
     Example:
-        >>> os.environ["TPU_ACCELERATOR_TYPE"] = "v5litepod-16"
-        >>> attached_chip().name
+        >>> from unittest import mock
+        >>> with mock.patch.dict(os.environ, TPU_ACCELERATOR_TYPE="v5litepod-16"):
+        ...     attached_chip().name
         'v5e'
     """
     name = re.sub(r"-\d+$", "", os.environ.get("TPU_ACCELERATOR_TYPE", ""))

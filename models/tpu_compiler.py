@@ -3,10 +3,10 @@
 TensorFlow traces a function to StableHLO, jax hands that to libtpu, which compiles it
 for the chips of a topology. Nothing is run, and no weight is read.
 
-This is the one file that knows how the two are put together. It uses no private name,
-but of jax the parts that change between versions (`jax.extend`, `jax.interpreters`,
-`jax.experimental.topologies`), the text of TensorFlow's StableHLO, and that of the
-compiler's programs. Where they no longer fit, `compile_for_tpu` says so in a sentence.
+How the two are put together is known here and in `stablehlo` alone. Of what changes
+between versions there are the parts of jax that are imported by name, the text of
+TensorFlow's StableHLO, and that of the compiler's programs. Where they no longer fit,
+`compile_for_tpu` says so in a sentence.
 """
 
 from __future__ import annotations
@@ -17,29 +17,21 @@ import functools
 import importlib
 import importlib.metadata
 import os
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from smelu_tf.pipelines.files import reason_of
-
+from .stablehlo import PARTS_OF_JAX, lowered_for, stablehlo_of
+from .tpu_errors import TPUCompilerError, TPUMemoryError, compiler_reason
 from .tpu_hlo import AllReduces, Fusion, all_reduces, fusions_of
 
 _TESTED = "jax 0.10.2, libtpu 0.0.52 and tensorflow 2.21.0"
 
-_PARTS_OF_JAX = (
-    "jax.experimental.topologies",
-    "jax.extend.core",
-    "jax.extend.mlir.dialects.func",
-    "jax.extend.mlir.ir",
-    "jax.interpreters.mlir",
-)
+_TOPOLOGIES = "jax.experimental.topologies"
 
 # libtpu expects the machine of a TPU. What it would ask there, it is told.
 _ENVIRONMENT = {
@@ -50,14 +42,6 @@ _ENVIRONMENT = {
     # Or a second process that compiles is refused: a lock is held as if on a chip.
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
-
-
-class TPUCompilerError(Exception):
-    """A program that was not compiled, with the reason in one sentence."""
-
-
-class TPUMemoryError(TPUCompilerError):
-    """A program that takes more memory than a chip has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +118,7 @@ def compile_for_tpu(
         >>> program.bytes_accessed, program.peak_bytes
         (8192, 8192)
     """
-    text = _stablehlo(function, specs)
+    text = stablehlo_of(function, specs)
     with _compiler() as jax:
         chips = _chips(jax, topology)
         if not 1 <= num_chips <= len(chips):
@@ -148,7 +132,7 @@ def compile_for_tpu(
                     f"specs: expected a multiple of {num_chips} rows, a part for each "
                     f"chip, received {spec.shape[0]}."
                 )
-        lowered = _lowered(jax, text, specs, chips[:num_chips])
+        lowered = lowered_for(jax, text, specs, chips[:num_chips])
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -188,29 +172,6 @@ def num_chips(topology: str) -> int:
         return len(_chips(jax, topology))
 
 
-def _stablehlo(function: Callable[..., Any], specs: Sequence[tf.TensorSpec]) -> str:
-    """A function as the text of a StableHLO module."""
-    unknown = [spec for spec in specs if not spec.shape.is_fully_defined()]
-    if unknown:
-        raise TPUCompilerError(
-            "specs: expected static shapes, the only ones that a TPU program has, "
-            f"received {unknown[0].shape}."
-        )
-    # Of its arguments it is to have those of the specs alone.
-    traced = tf.function(
-        lambda *values: function(*values), jit_compile=True, autograph=False
-    )
-    try:
-        # "TPU" would be refused for want of a device that holds the variables.
-        return traced.experimental_get_compiler_ir(*specs)(
-            stage="stablehlo", platform_name="CPU"
-        )
-    except (ValueError, tf.errors.OpError) as error:
-        raise TPUCompilerError(
-            f"expected a program that XLA compiles, received another: {_reason(error)}"
-        ) from None
-
-
 @contextlib.contextmanager
 def _compiler() -> Iterator[Any]:
     """jax with libtpu, for as long as something is compiled.
@@ -230,7 +191,7 @@ def _compiler() -> Iterator[Any]:
     os.environ.update(added)
     try:
         jax = importlib.import_module("jax")
-        for part in _PARTS_OF_JAX:
+        for part in (_TOPOLOGIES, *PARTS_OF_JAX):
             importlib.import_module(part)
         # TensorFlow counts steps in 64 bits, which jax would cut to 32.
         with jax.enable_x64(True):
@@ -248,7 +209,7 @@ def _compiler() -> Iterator[Any]:
         )
         raise ImportError(
             f"expected versions that work together, as {_TESTED}, received {versions}: "
-            f"{type(error).__name__}: {_reason(error)}"
+            f"{type(error).__name__}: {compiler_reason(error)}"
         ) from error
     finally:
         for name in added:
@@ -268,129 +229,9 @@ def _chips(jax: Any, topology: str) -> list[Any]:
     except jax.errors.JaxRuntimeError as error:
         raise ValueError(
             "topology: expected a name such as v5e:2x2 or v4:2x2x1, received "
-            f"{topology!r}: {_reason(error)}"
+            f"{topology!r}: {compiler_reason(error)}"
         ) from None
     return list(devices)
-
-
-def _lowered(
-    jax: Any, text: str, specs: Sequence[tf.TensorSpec], chips: list[Any]
-) -> Any:
-    """A StableHLO module as a jax program for chips, not yet compiled."""
-    arguments, results, replaced = _signature(jax, text)
-    mesh = jax.sharding.Mesh(np.array(chips), ("batch",))
-    on_all, split = (
-        jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes))
-        for axes in ((), ("batch",))
-    )
-    shardings = [split if spec.shape.rank else on_all for spec in specs]
-    # Behind the arguments come the variables.
-    shardings += [on_all] * (len(arguments) - len(shardings))
-
-    def program(*values: Any) -> Any:
-        return _primitive(jax).bind(*values, text=text, results=results)
-
-    jitted = jax.jit(
-        program,
-        in_shardings=tuple(shardings),
-        # Where the batch's results are, is the compiler's choice.
-        out_shardings=[on_all if i in replaced else None for i in range(len(results))],
-        donate_argnums=tuple(replaced.values()),
-        keep_unused=True,
-    )
-    return jitted.trace(*arguments).lower(lowering_platforms=("tpu",))
-
-
-def _signature(
-    jax: Any, text: str
-) -> tuple[list[Any], tuple[Any, ...], dict[int, int]]:
-    """A module's arguments and results, and which argument a result replaces."""
-    with jax.interpreters.mlir.make_ir_context():
-        module = _parsed(jax.extend.mlir.ir, text)
-        main = _main(module)
-        arguments = [_shape(jax, str(kind)) for kind in main.type.inputs]
-        results = tuple(_shape(jax, str(kind)) for kind in main.type.results)
-        aliases = ""
-        if "mhlo.input_output_alias" in module.operation.attributes:
-            aliases = str(module.operation.attributes["mhlo.input_output_alias"])
-    pairs = re.findall(
-        r"parameter_number = (\d+).*?output_index = array<i64(?:: (\d+))?>", aliases
-    )
-    return arguments, results, {int(end or 0): int(start) for start, end in pairs}
-
-
-def _parsed(ir: Any, text: str) -> Any:
-    """A module of its text, which TensorFlow's StableHLO may have written otherwise."""
-    try:
-        return ir.Module.parse(text)
-    except ir.MLIRError as error:
-        raise NotImplementedError(_reason(error)) from None
-
-
-def _main(module: Any) -> Any:
-    """A module's entry."""
-    for operation in module.body.operations:
-        if "sym_name" in operation.attributes:
-            if operation.attributes["sym_name"].value == "main":
-                return operation
-    raise AttributeError("a StableHLO module without a function main")
-
-
-def _shape(jax: Any, kind: str) -> Any:
-    """A tensor type's text, as `tensor<8x128xf32>`, as jax's shape and dtype."""
-    if "?" in kind:
-        raise TPUCompilerError(
-            "expected results of static shapes, the only ones that a TPU program has, "
-            f"received a {kind}."
-        )
-    *sizes, element = kind.removeprefix("tensor<").removesuffix(">").split("x")
-    name = re.sub(r"^ui", "uint", element)
-    name = {"i1": "bool", "bf16": "bfloat16"}.get(name, name)
-    name = re.sub(r"^(i|f)(?=\d+$)", lambda m: {"i": "int", "f": "float"}[m[1]], name)
-    return jax.ShapeDtypeStruct([int(size) for size in sizes], jax.numpy.dtype(name))
-
-
-@functools.cache
-def _primitive(jax: Any) -> Any:
-    """An operation of jax that is a StableHLO module."""
-    primitive = jax.extend.core.Primitive("tensorflow")
-    primitive.multiple_results = True
-
-    @primitive.def_abstract_eval
-    def _(*_: Any, text: str, results: Sequence[Any]) -> list[Any]:
-        return [jax.core.ShapedArray(each.shape, each.dtype) for each in results]
-
-    def lower(context: Any, *values: Any, text: str, results: Any) -> Any:
-        ir, func = jax.extend.mlir.ir, jax.extend.mlir.dialects.func
-        module = _parsed(ir, text)
-        _drop_copies(ir, module)
-        kinds = _main(module).type.results
-        name = jax.interpreters.mlir.merge_mlir_modules(
-            context.module_context.module,
-            "tensorflow",
-            module,
-            dst_symtab=context.module_context.symbol_table,
-        )
-        call = func.CallOp(kinds, ir.FlatSymbolRefAttr.get(name), list(values))
-        return call.results
-
-    jax.interpreters.mlir.register_lowering(primitive, lower, platform="tpu")
-    return primitive
-
-
-def _drop_copies(ir: Any, module: Any) -> None:
-    """Takes out copies: TensorFlow puts some in that the TPU compiler does not know."""
-    copies = []
-
-    def collect(operation: Any) -> Any:
-        if operation.name == "mhlo.copy":
-            copies.append(operation)
-        return ir.WalkResult.ADVANCE
-
-    module.operation.walk(collect)
-    for copy in copies:
-        copy.operation.results[0].replace_all_uses_with(copy.operation.operands[0])
-        copy.operation.erase()
 
 
 def _dumped(folder: Path) -> str:
@@ -405,9 +246,6 @@ def _refusal(topology: str, error: Exception) -> TPUCompilerError:
     """The compiler's error, as ours."""
     is_memory = str(error).startswith("RESOURCE_EXHAUSTED")
     kind = TPUMemoryError if is_memory else TPUCompilerError
-    return kind(f"{topology}: the TPU compiler refuses the program: {_reason(error)}")
-
-
-def _reason(error: Exception) -> str:
-    """What an error says, without the codes at its front."""
-    return re.sub(r"^(([A-Z_]+|E\d+|CompileTime\w+): )+", "", reason_of(error))
+    return kind(
+        f"{topology}: the TPU compiler refuses the program: {compiler_reason(error)}"
+    )

@@ -18,8 +18,9 @@ import tf_keras
 from smelu_tf.pipelines import Schema
 
 from .model_config import WideDeepConfig
-from .optimizers import BETA_1, BETA_2, EPSILON, WideDeepOptimizer
+from .optimizers import WideDeepOptimizer
 from .tables import LargeTable, large_tables
+from .update_rules import BETA_1, BETA_2, EPSILON
 
 Features = Mapping[str, tf.Tensor]
 
@@ -58,10 +59,13 @@ class TPUTables(tf_keras.layers.Layer):
     Source: tfrs.layers.embedding.TPUEmbedding.
 
     Example:
-        >>> config = WideDeepConfig(tables="tpu", tpu_table_ids=1000)
+        >>> from smelu_tf.pipelines import Categorical
+        >>> schema = Schema("ads", (), (Categorical("site", buckets=2000),))
+        >>> config = WideDeepConfig(tables="tpu", tpu_table_ids=1000, embedding_dim=8)
         >>> layer = TPUTables(large_tables(schema, config), schema)
-        >>> {name: rows.shape for name, rows in layer(batch.features).items()}
-        {'wide/site': TensorShape([32, 1]), 'deep/site': TensorShape([32, 8])}
+        >>> looked_up = layer({"ids": tf.constant([[7], [1999]])})
+        >>> {name: rows.shape.as_list() for name, rows in looked_up.items()}
+        {'wide/site': [2, 1], 'deep/site': [2, 8]}
     """
 
     def __init__(

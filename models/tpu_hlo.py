@@ -80,8 +80,11 @@ def fusions_of(text: str, scope: str) -> tuple[Fusion, ...]:
         scope: the word.
 
     Example:
-        >>> fusions_of(compiled.as_text(), "activation")
-        (Fusion(name='fusion.3', scopes=('activation_0',), has_matmul=True),)
+        >>> text = '''ENTRY %main () -> f32[8] {
+        ...   %fusion = f32[8] maximum(%a), metadata={op_name="activation_0/Relu"}
+        ... '''
+        >>> fusions_of(text, "activation")
+        (Fusion(name='fusion', scopes=('activation_0',), has_matmul=False),)
     """
     computations = _computations(text)
     inside = {

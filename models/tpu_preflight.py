@@ -11,7 +11,8 @@ from smelu_tf.pipelines import Schema
 from .config import TrainConfig
 from .tpu_checks import check_tpu, large_table_bytes
 from .tpu_chips import CHIPS
-from .tpu_compiler import CompiledProgram, TPUMemoryError, compile_for_tpu, num_chips
+from .tpu_compiler import CompiledProgram, compile_for_tpu, num_chips
+from .tpu_errors import TPUMemoryError
 from .tpu_program import SCOPE, training_program
 
 MIN_BATCH, MAX_BATCH = 1 << 7, 1 << 17

@@ -60,8 +60,11 @@ def training_program(
         ValueError: as `WideDeep`.
 
     Example:
-        >>> program = training_program(criteo_kaggle(), schema, 4096)
-        >>> compile_for_tpu(program.function, program.specs, "v5e:2x2").peak_bytes
+        >>> from smelu_tf.pipelines import Schema, Categorical
+        >>> schema = Schema("ads", (), (Categorical("site", buckets=9),))
+        >>> program = training_program(TrainConfig(), schema, 256)
+        >>> [spec.shape.as_list() for spec in program.specs]  # label, weight, features
+        [[256], [256], [256, 0], [256, 1]]
     """
     tables = large_tables(schema, config.model)
     # Bfloat16 is what a TPU is fast in.

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from smelu_tf.pipelines import Schema
+from smelu_tf.pipelines.transform import UNKNOWN_ID
 
 from .dropout import CountedMask
 
@@ -57,5 +58,5 @@ class UnknownIds(CountedMask):
             return ids
         num_unknown = tf.constant(self._num_unknown)
         is_known = (num_unknown > 0) & (ids > num_unknown)
-        unknown = 1 + tf.math.floormod(ids, tf.maximum(num_unknown, 1))
+        unknown = UNKNOWN_ID + tf.math.floormod(ids, tf.maximum(num_unknown, 1))
         return tf.where(self.drawn(tf.shape(ids)) & is_known, unknown, ids)

@@ -5,37 +5,27 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from .checkpoints import load_model
-from .id_spaces import NONE, cross_space, id_spaces, same_ids
+from .id_spaces import NONE
+from .model_matching import (
+    MatchedTable,
+    check_net,
+    is_deep,
+    matched_tables,
+    same_numeric,
+)
 from .model_weights import (
     NUMERIC_VECTOR,
     Axes,
-    ColumnTable,
     Layout,
     ModelWeights,
     column_layouts,
-    column_tables,
 )
 from .wide_deep import WideDeep
-
-# What the shapes of the deep part's net depend on, its columns aside.
-_NET_FIELDS = (
-    "towers",
-    "tower_tables",
-    "interaction",
-    "hidden_units",
-    "bottleneck",
-    "cross_layers",
-    "cross_rank",
-    "bottom_units",
-    "normalization",
-    "embedding_dim",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +49,7 @@ class CarriedRows:
 
 @dataclasses.dataclass(frozen=True)
 class WarmStart:
-    """What a model has taken over from another run.
+    """What a model has taken over from another run. See `warm_start`.
 
     Attributes:
         source: the other run's model_dir.
@@ -131,8 +121,11 @@ def warm_start(
     Source: Cheng et al., Wide & Deep Learning, arXiv 1606.07792, section 4.2.
 
     Example:
-        >>> model = WideDeep(schema_of_this_week, config.model)
-        >>> print(warm_start(model, "models/last_week"))
+        >>> other = load_model("model")
+        >>> model = WideDeep(other.schema, other.config, seed=1)
+        >>> found = warm_start(model, "model")
+        >>> sum(rows.num_fresh for rows in found.rows), found.fresh
+        (0, ())
     """
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and len(optimizer.weights) > 1:  # the step is always there
@@ -142,9 +135,9 @@ def warm_start(
         )
     other = load_model(source)
     if dense:
-        _check_net(model, other, str(source))
-    tables = [_compared(table, model, other) for table in column_tables(model)]
-    columns = _same_numeric(model, other)
+        check_net(model, other, str(source))
+    tables = matched_tables(model, other)
+    columns = same_numeric(model, other)
     columns |= {t.here.column for t in tables if t.fits and t.here.part == "deep"}
     if not columns and not any(table.fits for table in tables):
         raise ValueError(
@@ -162,7 +155,7 @@ def warm_start(
         if path in table_paths:
             continue
         part = 0.0
-        if path in theirs and (dense or not _is_deep(path)):
+        if path in theirs and (dense or not is_deep(path)):
             part = _carry(path, ours, theirs, layouts, columns | {NUMERIC_VECTOR})
         (carried if part == 1 else by_column if part else fresh).append(path)
     return WarmStart(
@@ -170,67 +163,8 @@ def warm_start(
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Compared:
-    """A column's table beside the other model's: whose rows are its rows?
-
-    Attributes:
-        here: the table.
-        there: the other model's table of this column, if it has one.
-        same: for each id the other model's one that stands for the same, or NONE.
-        reason: why there are none.
-    """
-
-    here: ColumnTable
-    there: ColumnTable | None
-    same: np.ndarray
-    reason: str = ""
-
-    @property
-    def fits(self) -> bool:
-        """Whether values have counterparts; the missing id alone is not enough."""
-        return bool(np.any(self.same[1:] != NONE))
-
-
-def _compared(table: ColumnTable, model: WideDeep, other: WideDeep) -> _Compared:
-    there = {(t.part, t.column): t for t in column_tables(other)}
-    found = there.get((table.part, table.column))
-    same, reason = np.full(table.num_ids, NONE), ""
-    if found is None:
-        reason = "not in the other model"
-    elif found.dim != table.dim:
-        reason = f"width {table.dim}, there {found.dim}"
-    elif "*" not in table.column:
-        same = same_ids(table.column, model.schema, other.schema)
-    elif _wide_cross(table, model) == _wide_cross(found, other):
-        same = np.arange(table.num_ids)
-    if not reason and not np.any(same[1:] != NONE):
-        reason = "ids stand for other values there"
-    return _Compared(table, found, same, reason)
-
-
-def _wide_cross(table: ColumnTable, model: WideDeep) -> Hashable:
-    columns = table.column.split("*")
-    return cross_space(columns, table.num_ids, id_spaces(model.schema))
-
-
-def _same_numeric(model: WideDeep, other: WideDeep) -> set[str]:
-    """The numeric columns that both models see transformed in the same way.
-
-    Means and deviations may differ, as those of two weeks do.
-    """
-
-    def forms(one: WideDeep) -> set[tuple]:
-        return {
-            (f"numeric {c.name}", c.transform, c.clip, c.standardize, c.fill)
-            for c in one.schema.numeric
-        }
-
-    return {name for name, *_ in forms(model) & forms(other)}
-
-
 def _carry_rows(
-    tables: Sequence[_Compared], ours: ModelWeights, theirs: ModelWeights
+    tables: Sequence[MatchedTable], ours: ModelWeights, theirs: ModelWeights
 ) -> list[CarriedRows]:
     """Takes over the rows that have counterparts."""
     result = []
@@ -303,51 +237,3 @@ def _same_places(
     ]
     places = np.array(pairs, dtype=int).reshape(-1, 2)
     return places[:, 0], places[:, 1]
-
-
-def _check_net(model: WideDeep, other: WideDeep, source: str) -> None:
-    """Raises a ValueError where the deep parts' nets have different shapes."""
-    if model.deep is None or other.deep is None:
-        return
-    here, there = _net_shapes(model), _net_shapes(other)
-    different = [
-        (path, here.get(path), there.get(path))
-        for path in sorted(here.keys() | there.keys())
-        if here.get(path) != there.get(path)
-    ]
-    if different:
-        settings = [
-            (f"model.{name}", getattr(model.config, name), getattr(other.config, name))
-            for name in _NET_FIELDS
-        ]
-        different = [s for s in settings if s[1] != s[2]] or different
-    if different:
-        what, ours, theirs = different[0]
-        raise ValueError(
-            f"{source}: expected a net of this model's shape, received another "
-            f"({what} is {theirs!r} there, {ours!r} here); with dense=False the tables "
-            "and the wide part alone are taken over."
-        )
-
-
-def _net_shapes(model: WideDeep) -> dict[str, tuple[int | None, ...]]:
-    """The shapes of the deep part's weights but its tables; None along columns."""
-    weights, layouts = ModelWeights(model), column_layouts(model)
-    tables = {table.path for table in column_tables(model)}
-    return {
-        path: tuple(
-            size if layout is None else None
-            for size, layout in zip(
-                weights.shape(path),
-                layouts.get(path, (None,) * len(weights.shape(path))),
-                strict=True,
-            )
-        )
-        for path in weights
-        if _is_deep(path) and path not in tables
-    }
-
-
-def _is_deep(path: str) -> bool:
-    """Whether a weight is of a deep part, of whichever tower."""
-    return re.match(r"(tower_\d+/)?deep/", path) is not None

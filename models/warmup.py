@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from smelu_tf.pipelines import Schema
+from smelu_tf.pipelines.extras import importing
 
 _NAN = np.float64(math.nan)
 
@@ -26,9 +26,7 @@ def can_write_warmup_requests() -> bool:
     return importlib.util.find_spec("tensorflow_serving") is not None
 
 
-def write_warmup_requests(
-    version: Path, schema: Schema, batch_sizes: Sequence[int] = BATCH_SIZES
-) -> int:
+def write_warmup_requests(version: Path, schema: Schema) -> None:
     """Writes `assets.extra/tf_serving_warmup_requests` of a version.
 
     There is one request a signature and batch size. Their rows have no values: the same
@@ -37,28 +35,18 @@ def write_warmup_requests(
     Args:
         version: the folder of an exported version.
         schema: of its columns.
-        batch_sizes: rows of the requests.
-
-    Returns:
-        The number of requests.
 
     Raises:
         ImportError: tensorflow-serving-api is not installed; names the command that
             installs it.
         OSError: no space, or no right to write.
     """
-    if not can_write_warmup_requests():
-        raise ImportError(
-            "warm-up requests: expected the package tensorflow-serving-api, received "
-            "none; pip install 'smelu-tf[serving]'"
-        )
-    logs = [log for size in batch_sizes for log in _logs(schema, size)]
+    logs = [log for size in BATCH_SIZES for log in _logs(schema, size)]
     path = version / "assets.extra" / FILE_NAME
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for log in logs:
             writer.write(log.SerializeToString())
-    return len(logs)
 
 
 def missing_values(schema: Schema, num_rows: int = 1) -> dict[str, tf.Tensor]:
@@ -69,8 +57,8 @@ def missing_values(schema: Schema, num_rows: int = 1) -> dict[str, tf.Tensor]:
 
 def _logs(schema: Schema, num_rows: int) -> list[Any]:
     """A `PredictionLog` with a request of so many rows for each signature."""
-    from tensorflow_serving.apis import prediction_log_pb2
-
+    with importing("warm-up requests", "tensorflow-serving-api", "serving"):
+        from tensorflow_serving.apis import prediction_log_pb2
     columns = missing_values(schema, num_rows)
     line = schema.delimiter * (len(schema.feature_fields) - 1)
     inputs = {

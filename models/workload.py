@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from smelu_tf.pipelines import Schema
-from smelu_tf.pipelines.block_format import layout_of, row_dtype
+from smelu_tf.pipelines.block_layout import layout_of, row_dtype
 from smelu_tf.pipelines.dataclass_json import load_json
 
 from .accelerators import Slice
 from .config import TrainConfig
-from .optimizers import NUM_SLOTS
 from .tables import embedding_dims, ids_by_column, values_by_column
+from .update_rules import NUM_SLOTS
 
 NUMBER_BYTES = 4
 """Of a float32 or an int32."""

@@ -3,22 +3,26 @@
 from .bad_rows import BadRowError, BadRows, bad_row_errors
 from .batching import for_replicas, for_worker, sample_negatives, with_last_batch
 from .beam import convert_with_beam
-from .block_format import Manifest, read_manifest
-from .blocks import (
-    BlockWriter,
-    block_errors,
-    is_blocks,
-    read_blocks,
-    verify_blocks,
-    write_blocks,
-)
+from .block_reader import read_blocks
+from .block_verification import block_errors, verify_blocks
+from .block_writer import BlockWriter, write_blocks
+from .columns import Categorical, Cross, Label, MultiValued, Numeric
 from .completion import complete_schema, completion_difference
 from .conversion import ConversionReport, convert
 from .examples import read_examples
 from .files import expand_files
+from .formats import (
+    complete_schema_from,
+    estimate_num_rows,
+    format_of,
+    read_raw,
+    read_rows,
+    row_errors,
+)
 from .generated_blocks import generate_blocks
-from .generator import GeneratorReport, generate
+from .generated_days import GeneratorReport, generate
 from .in_memory import InMemoryRows
+from .manifest import Manifest, is_blocks, read_manifest
 from .movielens import join_movielens
 from .order import Shuffle
 from .parquet import read_parquet
@@ -32,21 +36,12 @@ from .presets import (
     named_schema,
 )
 from .proposal import ColumnSummary, Proposal, propose_schema
-from .schema import Categorical, Cross, Label, MultiValued, Numeric, Schema
-from .sources import (
-    Blocks,
-    Passes,
-    RowFiles,
-    complete_schema_from,
-    estimate_num_rows,
-    format_of,
-    open_rows,
-    read_raw,
-    read_rows,
-    row_errors,
-)
-from .text import parse_unlabelled, read_raw_text, read_text
-from .transform import Batch, Transform, raw_columns
+from .raw_values import raw_columns
+from .schema import Schema
+from .sources import Blocks, Passes, RowFiles, open_rows
+from .text import read_raw_text, read_text
+from .transform import Batch, Transform
+from .unlabelled import parse_unlabelled
 
 __all__ = [
     "ADULT",

@@ -20,9 +20,14 @@ def batched(chunks: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     Raises:
         ValueError: a batch size below 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected 1 or more, received {batch_size}.")
+    check_positive("batch_size", batch_size)
     return untuned(chunks.rebatch(batch_size).prefetch(4))
+
+
+def check_positive(name: str, value: int) -> None:
+    """Raises a ValueError where a number is below 1."""
+    if value < 1:
+        raise ValueError(f"{name}: expected 1 or more, received {value}.")
 
 
 def followed(
@@ -58,12 +63,18 @@ def with_last_batch(
             count in no loss and no figure. `drop`: it is left out, with its rows. With
             `pad` and `drop` all batches have the static shape (batch_size, …).
 
+    Returns:
+        A dataset of `Batch`.
+
     Raises:
         ValueError: `last_batch` is none of these.
 
     Example:
-        >>> batches = read_rows("day_6.tsv", schema, 4096)
-        >>> batches = with_last_batch(batches, 4096, "pad")
+        >>> batches = read_blocks("blocks", batch_size=4000)  # of 6000 rows
+        >>> for batch in with_last_batch(batches, 4000, "pad"):
+        ...     print(len(batch.label), batch.weight.numpy().sum())
+        4000 4000.0
+        4000 2000.0
     """
     if last_batch == "keep":
         return batches
@@ -110,8 +121,18 @@ def for_worker(
         worker: which one, from 0.
         num_workers: how many there are.
 
+    Returns:
+        A dataset of `Batch`.
+
     Raises:
         ValueError: not 0 <= worker < num_workers.
+
+    Example:
+        >>> batches = read_blocks("blocks", batch_size=4000)  # of 6000 rows
+        >>> [len(batch.label) for batch in for_worker(batches, 0, num_workers=3)]
+        [1333, 666]
+        >>> [len(batch.label) for batch in for_worker(batches, 1, num_workers=3)]
+        [1333, 667]
     """
     if not 0 <= worker < num_workers:
         raise ValueError(
@@ -149,6 +170,12 @@ def for_replicas(
 
     Returns:
         A dataset of (`Batch`, int32 scalar).
+
+    Example:
+        >>> batches = read_blocks("blocks", batch_size=4000)  # of 6000 rows
+        >>> parts = for_replicas(batches, first=0, count=2, num_replicas=2)
+        >>> [(len(batch.label), int(num_rows)) for batch, num_rows in parts]
+        [(2000, 4000), (2000, 4000), (1000, 2000), (1000, 2000)]
     """
 
     @unconverted
@@ -192,8 +219,21 @@ def sample_negatives(
         seed: of the choice.
         first: the number of the first batch.
 
+    Returns:
+        A dataset of `Batch`. A model that is trained on it predicts odds that are
+        1 / rate times too high.
+
     Raises:
         ValueError: not 0 < rate <= 1.
+
+    Example:
+        >>> batches = read_blocks("blocks", batch_size=6000)
+        >>> (all_rows,), (some,) = batches, sample_negatives(batches, 0.5, seed=1)
+        >>> clicks = int(tf.reduce_sum(all_rows.label))
+        >>> int(tf.reduce_sum(some.label)) == clicks
+        True
+        >>> abs((len(some.label) - clicks) / (6000 - clicks) - 0.5) < 0.05
+        True
     """
     if not 0 < rate <= 1:
         raise ValueError(f"rate: expected 0 < rate <= 1, received {rate}.")

@@ -13,7 +13,7 @@ import operator
 import os
 import pickle
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,20 +21,17 @@ import numpy as np
 import tensorflow as tf
 
 from .bad_rows import BadRowError, BadRows
-from .block_format import (
-    MANIFEST,
-    empty_manifest,
-    encode,
-    pack,
-    read_manifest,
-    row_dtype,
-)
-from .blocks import BlockWriter, check_positive, shard_name
+from .batching import check_positive
+from .block_format import encode, pack
+from .block_layout import row_dtype
+from .block_writer import BlockWriter
 from .completion import SchemaTally
 from .conversion import ConversionReport, Job, begun_job, save_job
-from .files import expand_files, replacing, writing
+from .extras import importing
+from .files import Paths, expand_files, replacing, writing
+from .formats import format_of, read_raw, read_rows, row_errors
+from .manifest import MANIFEST, empty_manifest, read_manifest, shard_name
 from .schema import Schema
-from .sources import format_of, read_raw, read_rows, row_errors
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -47,7 +44,7 @@ _Part = tuple[int, Any]
 
 
 def convert_with_beam(
-    files: str | os.PathLike[str] | Sequence[str],
+    files: Paths,
     schema: Schema,
     folder: str | os.PathLike[str],
     *,
@@ -70,6 +67,9 @@ def convert_with_beam(
         options: which runner, and its settings; by default one in this process, which
             holds all packed rows in memory.
 
+    Returns:
+        The manifest, and how many rows were passed over.
+
     Raises:
         ValueError: as `convert`; the first file that has a fault is named.
         OSError: no space, or no right to read or write. Other runners give an error of
@@ -77,16 +77,17 @@ def convert_with_beam(
         ImportError: apache-beam is not installed; names the command that installs it.
 
     Example:
-        >>> options = PipelineOptions(["--runner=FlinkRunner"])
-        >>> convert_with_beam("day_*.tsv", CRITEO, "blocks", options=options)
+        >>> from apache_beam.options.pipeline_options import PipelineOptions
+        >>> options = PipelineOptions(["--runner=FnApiRunner"])  # or FlinkRunner, …
+        >>> schema = read_manifest("blocks").schema
+        >>> report = convert_with_beam(
+        ...     "clicks/day_6.tsv", schema, "last_day", options=options
+        ... )
+        >>> report.manifest.num_rows, report.num_bad_rows
+        (1000, 0)
     """
-    try:
+    with importing(folder, "apache-beam", "beam", "to convert with Beam"):
         import apache_beam  # noqa: F401
-    except ImportError:
-        raise ImportError(
-            f"{os.fspath(folder)}: expected the package apache-beam to convert with "
-            "Beam, received none; pip install 'smelu-tf[beam]'"
-        ) from None
     check_positive("rows_per_block", rows_per_block)
     check_positive("blocks_per_shard", blocks_per_shard)
     BadRows(max_bad_rows)  # raises where it is negative

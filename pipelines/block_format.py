@@ -1,4 +1,4 @@
-"""The bytes of blocks: the manifest, and rows as records and back.
+"""The bytes of blocks: rows as records and back.
 
 A block holds some thousand rows column by column, each column in its narrowest type, so
 that a few ops make a batch of it. docs/blocks.md says every byte.
@@ -6,204 +6,19 @@ that a few ops make a batch of it. docs/blocks.md says every byte.
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
-import os
 import struct
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
-from .block_statistics import IdSlot, Statistics
-from .dataclass_json import from_json_values, parse_json
+from .block_layout import id_sections, id_slots, row_dtype, schema_slots
+from .manifest import VERSION, Manifest
 from .schema import Schema
 from .transform import PADDING, Batch, transposed
 
-VERSION = 1
-
-MANIFEST = "manifest.json"
 _MAGIC = b"SMELUBLK"
 _HEADER = struct.Struct("<8sIIQ8s")  # magic, version, rows, index, fingerprint
 FRAME = 16  # bytes that TFRecord puts around a record: length and two checksums
-_CHECKSUM = b'\n "checksum": "'
-
-
-@dataclasses.dataclass(frozen=True)
-class Section:
-    """The columns of a block that have one type.
-
-    In a block of R rows column j of the section starts at byte
-    32 + R * (position + j * size of the type); its R values follow one another.
-
-    Attributes:
-        name: what the columns are.
-        dtype: the type of their values, little-endian; NaN is a missing number.
-        columns: their names; there may be none.
-        position: the bytes of a row in the sections before this one.
-    """
-
-    name: Literal["weight", "numeric", "ids32", "ids16", "ids8", "label"]
-    dtype: Literal["float32", "int32", "uint16", "uint8"]
-    columns: tuple[str, ...]
-    position: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Shard:
-    """A file of blocks: what it holds, and what it is recognised by."""
-
-    name: str
-    num_blocks: int
-    num_rows: int
-    num_bytes: int
-    sha256: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Manifest:
-    """What a data set of blocks holds.
-
-    Attributes:
-        schema: the schema of the rows.
-        fingerprint: the schema's, which every block repeats.
-        num_rows: rows of all blocks.
-        rows_per_block: rows of every block but the last.
-        blocks_per_shard: blocks of every shard but the last.
-        layout: how a block's bytes are columns.
-        shards: the files, in the order of the rows.
-        statistics: what the rows are like.
-    """
-
-    schema: Schema
-    fingerprint: str
-    num_rows: int
-    rows_per_block: int
-    blocks_per_shard: int
-    layout: tuple[Section, ...]
-    shards: tuple[Shard, ...]
-    statistics: Statistics
-
-    @property
-    def rows_per_shard(self) -> int:
-        """Rows of every shard but the last."""
-        return self.rows_per_block * self.blocks_per_shard
-
-    @property
-    def num_blocks(self) -> int:
-        """Blocks of all shards."""
-        return -(-self.num_rows // self.rows_per_block)
-
-    def to_json(self) -> bytes:
-        """The text of the manifest's file: its last line is the others' checksum."""
-        values = {"version": VERSION, **dataclasses.asdict(self)}
-        values["schema"] = self.schema.to_dict()
-        body = json.dumps(values, indent=1).removesuffix("\n}").encode() + b","
-        return body + _CHECKSUM + _sha256(body).encode() + b'"\n}\n'
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Manifest:
-        """The manifest of `to_json`'s text; a ValueError if a byte of it differs."""
-        values = parse_json(data, "manifest")
-        version = values.pop("version", None)
-        if version != VERSION:
-            raise ValueError(
-                f"expected blocks of version {VERSION}, received {version!r}."
-            )
-        body, _, end = data.rpartition(_CHECKSUM)
-        if end != _sha256(body).encode() + b'"\n}\n':
-            raise ValueError(
-                f"expected the checksum {_sha256(body)}, "
-                f"received {values.get('checksum')!r}: the file is damaged."
-            )
-        del values["checksum"]
-        schema = Schema.from_dict(values.get("schema", {}))
-        values["schema"] = dataclasses.asdict(schema)
-        return from_json_values(cls, values, "manifest")
-
-
-def empty_manifest(
-    schema: Schema, rows_per_block: int, blocks_per_shard: int
-) -> Manifest:
-    """The manifest of a data set without rows."""
-    return Manifest(
-        schema=schema,
-        fingerprint=schema.fingerprint(),
-        num_rows=0,
-        rows_per_block=rows_per_block,
-        blocks_per_shard=blocks_per_shard,
-        layout=layout_of(schema),
-        shards=(),
-        statistics=Statistics(0.0, 0.0, (), ()),
-    )
-
-
-def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
-    """The manifest of a data set of blocks, its checksum verified.
-
-    Raises:
-        ValueError: there is none, it is damaged, or of an unknown version.
-    """
-    path = Path(folder) / MANIFEST
-    if not path.is_file():
-        raise ValueError(f"{path}: expected the manifest of blocks, received none.")
-    try:
-        return Manifest.from_json(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-
-
-def layout_of(schema: Schema) -> tuple[Section, ...]:
-    """Which columns stand where: the widest types first, so that all are aligned."""
-    ids: dict[str, list[str]] = {"ids32": [], "ids16": [], "ids8": []}
-    for slot in _slots(schema):
-        bits = (
-            8 if slot.num_values <= 1 << 8 else 16 if slot.num_values <= 1 << 16 else 32
-        )
-        ids[f"ids{bits}"].append(slot.name)
-    sections: list[Section] = []
-    position = 0
-    for name, dtype, columns in (
-        ("weight", "float32", [schema.weight] if schema.weight else []),
-        ("numeric", "float32", [column.name for column in schema.numeric]),
-        ("ids32", "int32", ids["ids32"]),
-        ("ids16", "uint16", ids["ids16"]),
-        ("ids8", "uint8", ids["ids8"]),
-        ("label", "uint8", [schema.label.name]),
-    ):
-        sections.append(Section(name, dtype, tuple(columns), position))  # type: ignore[arg-type]
-        position += len(columns) * np.dtype(dtype).itemsize
-    return tuple(sections)
-
-
-def row_dtype(layout: tuple[Section, ...]) -> np.dtype:
-    """One row: a field a section, without gaps."""
-    little = {s.name: np.dtype(s.dtype).newbyteorder("<") for s in layout}
-    return np.dtype([(s.name, little[s.name], (len(s.columns),)) for s in layout])
-
-
-def id_sections(layout: tuple[Section, ...]) -> list[Section]:
-    """The sections of ids."""
-    return [section for section in layout if section.name.startswith("ids")]
-
-
-def id_slots(schema: Schema, layout: tuple[Section, ...]) -> list[IdSlot]:
-    """What the ids of a block are, in the order of their places."""
-    slots = {slot.name: slot for slot in _slots(schema)}
-    names = [name for section in id_sections(layout) for name in section.columns]
-    return [slots[name] for name in names]
-
-
-def _slots(schema: Schema) -> list[IdSlot]:
-    """What the ids of a row are, in the schema's order."""
-    pairs = zip(schema.id_columns, schema.num_ids, strict=True)
-    return [IdSlot(name, name, num_ids, 0) for name, num_ids in pairs] + [
-        IdSlot(f"{c.name}[{i}]", c.name, c.num_ids + 1, 1)
-        for c in schema.multivalued
-        for i in range(c.max_values)
-    ]
 
 
 def record_size(manifest: Manifest) -> int:
@@ -220,7 +35,7 @@ def _header(num_rows: int, index: int, manifest: Manifest) -> bytes:
 def pack(batch: Batch, manifest: Manifest) -> np.ndarray:
     """The rows of a batch, (B,) of `row_dtype`; a ValueError if they do not fit."""
     schema = manifest.schema
-    slots = _slots(schema)
+    slots = schema_slots(schema)
     numeric = np.asarray(batch.features["numeric"])
     stored = _stored(batch, schema)
     label, weight = np.asarray(batch.label), np.asarray(batch.weight)
@@ -337,7 +152,7 @@ def rows_of(
     sections = id_sections(manifest.layout)
     stored = tf.concat([tf.cast(columns[s.name], tf.int32) for s in sections], axis=0)
     names = [slot.name for slot in id_slots(schema, manifest.layout)]
-    order = [names.index(slot.name) for slot in _slots(schema)]
+    order = [names.index(slot.name) for slot in schema_slots(schema)]
     if order != sorted(order):
         # Before the transposition, as long as a column's ids follow one another.
         stored = tf.gather(stored, tf.constant(order, tf.int32))
@@ -380,7 +195,3 @@ def to_batch(rows: dict[str, tf.Tensor], manifest: Manifest) -> Batch:
 def _fill(schema: Schema) -> np.ndarray:
     """What a missing value of each numeric column is."""
     return np.array([column.fill for column in schema.numeric], np.float32)
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -7,26 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .block_layout import IdSlot
 from .moments import Moments
 from .schema import Schema
 from .transform import MISSING_ID, UNKNOWN_ID
-
-
-@dataclasses.dataclass(frozen=True)
-class IdSlot:
-    """A place for ids in a packed row: a column's, or one of a multi-valued column.
-
-    Attributes:
-        name: `site`, or `genres[0]`.
-        column: the column's name.
-        num_values: how many different values it may hold.
-        shift: what is added to an id: 1 where there is padding, -1, else 0.
-    """
-
-    name: str
-    column: str
-    num_values: int
-    shift: int
 
 
 @dataclasses.dataclass(frozen=True)

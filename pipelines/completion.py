@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from .columns import Categorical, Numeric
 from .moments import Moments
-from .schema import Categorical, Numeric, Schema
-from .transform import number_values, text_values, transformed
+from .raw_values import number_values, text_values
+from .schema import Schema
+from .transform import transformed
 from .vocabulary import ValueCounter
 
 
@@ -29,6 +31,9 @@ def complete_schema(
         schema: a schema; a complete one comes back as it is.
         data: raw columns by name (a dict of arrays or a DataFrame), or an iterable
             of them, as `read_raw(…).as_numpy_iterator()` gives: memory is bounded.
+
+    Returns:
+        The complete schema.
 
     Raises:
         ValueError: a value is not UTF-8 text or no number, or a column is absent.
@@ -109,8 +114,20 @@ def completion_difference(complete: Schema, schema: Schema) -> str:
 
     What is learned from data does not count, nor does the name.
 
+    Args:
+        complete: a complete schema.
+        schema: the schema that it should be a completion of.
+
     Returns:
         A phrase, as `Schema.difference`; empty where it is a completion of the schema.
+
+    Example:
+        >>> schema = Schema("ads", (), (Categorical("site", min_count=2),))
+        >>> complete = complete_schema(schema, {"site": ["b", "a", "a", "c", "b"]})
+        >>> completion_difference(complete, schema)
+        ''
+        >>> completion_difference(complete, dataclasses.replace(schema, seed=1))
+        'seed (1, not 0)'
     """
 
     def unlearned(own: Any, other: Any) -> Any:

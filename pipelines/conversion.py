@@ -10,12 +10,12 @@ from pathlib import Path
 
 from .bad_rows import BadRows
 from .batching import followed
-from .block_format import MANIFEST, Manifest, read_manifest
-from .blocks import BlockWriter
+from .block_writer import BlockWriter
 from .dataclass_json import from_json_values, load_json
-from .files import expand_files, replacing
+from .files import Paths, expand_files, replacing
+from .formats import complete_schema_from, read_rows, row_errors
+from .manifest import MANIFEST, Manifest, read_manifest
 from .schema import Schema
-from .sources import complete_schema_from, read_rows, row_errors
 
 Progress = Callable[[int], None]
 """Called now and then with the rows that are done."""
@@ -26,6 +26,8 @@ _JOB = "conversion.json"
 @dataclasses.dataclass(frozen=True)
 class ConversionReport:
     """What a conversion leaves.
+
+    See `convert`.
 
     Attributes:
         manifest: of the blocks.
@@ -62,7 +64,7 @@ class Job:
 
 
 def convert(
-    files: str | os.PathLike[str] | Sequence[str],
+    files: Paths,
     schema: Schema,
     folder: str | os.PathLike[str],
     *,
@@ -92,15 +94,20 @@ def convert(
         counting: see `Progress`: of the pass that completes the schema.
         progress: of the pass that converts.
 
+    Returns:
+        The manifest, and how many rows were passed over.
+
     Raises:
         ValueError: a missing or empty file, a row that does not parse (`BadRowError`),
             or a folder of another conversion; says in what it differs.
         OSError: no space, or no right to read or write.
 
     Example:
-        >>> report = convert("day_*.tsv", CRITEO, "blocks")
-        >>> report.manifest.num_rows
-        400000
+        >>> report = convert("clicks/day_[0-5].tsv", CRITEO, "converted")
+        >>> report.manifest.num_rows, report.num_bad_rows
+        (6000, 0)
+        >>> report.manifest == read_manifest("blocks")
+        True
     """
     paths = expand_files(files)
     folder = Path(folder)

@@ -8,7 +8,7 @@ import json
 import os
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
@@ -65,11 +65,7 @@ def from_json_values(cls: type[T], values: Any, where: str) -> T:
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
     for key in values:
         if key not in hints:
-            nearest = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.0)[0]
-            raise ValueError(
-                f"expected a known key, received {where}.{key}; "
-                f"the nearest is {where}.{nearest}."
-            )
+            raise unknown_key(where, key, hints)
     for field in fields:
         has_default = (
             field.default is not dataclasses.MISSING
@@ -84,6 +80,21 @@ def from_json_values(cls: type[T], values: Any, where: str) -> T:
             key: _converted(value, hints[key], f"{where}.{key}")
             for key, value in values.items()
         }
+    )
+
+
+def unknown_key(where: str, key: Any, known: Iterable[str]) -> ValueError:
+    """The error of a key that is not known; it tells the nearest one that is.
+
+    Args:
+        where: what the key is of.
+        key: the key.
+        known: the keys that there are.
+    """
+    nearest = difflib.get_close_matches(str(key), list(known), n=1, cutoff=0.0)[0]
+    return ValueError(
+        f"expected a known key, received {where}.{key}; "
+        f"the nearest is {where}.{nearest}."
     )
 
 

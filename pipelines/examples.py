@@ -12,12 +12,12 @@ import tensorflow as tf
 
 from .bad_rows import BadRows
 from .batching import batched
-from .files import compression_of, expand_files, is_compressed, reading
+from .files import Paths, compression_of, expand_files, is_compressed, reading
 from .parallel import in_parallel, unconverted
-from .raw_rows import RawColumns, raw_specs, without_bad_rows
+from .raw_rows import RawColumns, raw_specs, without_missing_text
 from .schema import Schema
-from .text import without_missing_text
 from .transform import to_batch
+from .typed_rows import well_formed_rows
 
 Kind = Literal["int64", "float32", "string"]
 
@@ -27,11 +27,11 @@ _NAN = np.float64(math.nan)
 
 
 def read_examples(
-    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    files: Paths,
     schema: Schema,
     batch_size: int,
     *,
-    transform: Callable[[dict[str, tf.Tensor]], Any] | None = None,
+    transform: Callable[[RawColumns], Any] | None = None,
     bad_rows: BadRows | None = None,
 ) -> tf.data.Dataset:
     """Reads TFRecord files of `tf.train.Example`s into batches, in order.
@@ -51,6 +51,17 @@ def read_examples(
     Raises:
         ValueError: a missing or empty file, one that holds no Examples, a feature of
             another type, a batch size below 1, or an incomplete schema.
+
+    Example:
+        >>> label = tf.train.Feature(int64_list=tf.train.Int64List(value=[1]))
+        >>> example = tf.train.Example()
+        >>> example.features.feature["label"].CopyFrom(label)
+        >>> with tf.io.TFRecordWriter("rows.tfrecord") as file:
+        ...     file.write(example.SerializeToString())
+        >>> schema = Schema("ads", (Numeric("age"),), ())
+        >>> (batch,) = read_examples("rows.tfrecord", schema, batch_size=100)
+        >>> batch.label.numpy(), batch.features["numeric"].numpy()
+        (array([1.], dtype=float32), array([[0., 1.]], dtype=float32))
     """
     then = to_batch(schema, transform)
     chunks = read_raw_examples(files, schema, bad_rows=bad_rows, then=then)
@@ -58,7 +69,7 @@ def read_examples(
 
 
 def read_raw_examples(
-    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    files: Paths,
     schema: Schema,
     *,
     bad_rows: BadRows | None = None,
@@ -83,7 +94,7 @@ def read_raw_examples(
 
     records = tf.data.Dataset.from_tensor_slices(files).flat_map(records_of)
     chunks = in_parallel(records, parse)
-    return without_bad_rows(chunks, schema, bad_rows or BadRows(), "record", then)
+    return well_formed_rows(chunks, schema, bad_rows or BadRows(), "record", then)
 
 
 def parse_examples(

@@ -16,6 +16,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""Paths or glob patterns of files; a string may hold several, with commas between."""
+
 _HEAD = 1 << 20  # bytes that are looked at before a file is read
 _ABANDONED = 86_400.0  # seconds without a change after which nobody writes any more
 
@@ -26,18 +29,23 @@ _NO_REASON = re.compile(
 )
 
 
-def expand_files(
-    patterns: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-) -> list[str]:
+def expand_files(patterns: Paths) -> list[str]:
     """The files that glob patterns name, sorted within each pattern.
 
     Args:
         patterns: one or more patterns; a string may hold several, with commas
             between them.
 
+    Returns:
+        The paths.
+
     Raises:
         ValueError: a pattern names no file, or a file is empty or a folder.
         OSError: a file cannot be read.
+
+    Example:
+        >>> expand_files("clicks/day_6.tsv,clicks/day_[0-1].tsv")
+        ['clicks/day_6.tsv', 'clicks/day_0.tsv', 'clicks/day_1.tsv']
     """
     if isinstance(patterns, str | os.PathLike):
         patterns = os.fspath(patterns).split(",")

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from .bad_rows import BadRows
 from .batching import batched, followed
-from .blocks import write_blocks
+from .block_writer import write_blocks
 from .completion import complete_schema
-from .generator import GeneratedDays, GeneratorReport
+from .generated_days import GeneratedDays, GeneratorReport
 from .presets import CRITEO
 from .schema import Schema
 from .text import parse_chunks
@@ -50,16 +50,16 @@ def generate_blocks(
         progress: called now and then with the number of rows written so far.
 
     Returns:
-        The paths of the two folders and the figures.
+        The paths of the two folders, `train` and `test`, and the figures.
 
     Raises:
         ValueError: as `generate` and `write_blocks`, or fewer than two days.
         OSError: no space, or no right to write.
 
     Example:
-        >>> report = generate_blocks("clicks", num_rows=70_000)  # doctest: +SKIP
-        >>> report.paths  # doctest: +SKIP
-        ('clicks/train', 'clicks/test')
+        >>> report = generate_blocks("generated", num_rows=2_000, num_days=4)
+        >>> [read_manifest(path).num_rows for path in report.paths]
+        [1500, 500]
     """
     if num_days < 2:
         raise ValueError(f"num_days: expected at least 2, received {num_days}.")

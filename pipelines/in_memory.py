@@ -25,8 +25,12 @@ class InMemoryRows:
         weight: float32 (N,).
 
     Example:
-        >>> rows = InMemoryRows.read(open_rows("day_*.tsv"), schema)
-        >>> for batch in rows[:50_000].batches(256): ...
+        >>> blocks = open_rows("blocks")
+        >>> rows = InMemoryRows.read(blocks, blocks.complete(CRITEO))
+        >>> len(rows), rows.features["ids"].shape
+        (6000, (6000, 39))
+        >>> [len(batch.label) for batch in rows[:700].batches(256)]
+        [256, 256, 188]
     """
 
     features: dict[str, np.ndarray]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 import os
 from collections.abc import Iterator, Sequence
@@ -36,35 +37,16 @@ def join_movielens(
         OSError: a file cannot be read or written.
 
     Example:
-        >>> join_movielens("ml-100k", "movielens.tsv")  # doctest: +SKIP
-        100000
+        >>> _ = Path("users.dat").write_text("1::F::25::10::48067")
+        >>> _ = Path("movies.dat").write_text("7::Heat (1995)::Action|Crime")
+        >>> _ = Path("ratings.dat").write_text("1::7::5::978300760")
+        >>> join_movielens(".", "movielens.tsv")
+        1
+        >>> Path("movielens.tsv").read_text().split()[-3:]
+        ['Action|Crime', '978300760', '5']
     """
-    folder = Path(folder)
-    if (folder / "u.data").exists():
-        users, films, ratings = _tables_100k(folder)
-    elif (folder / "ratings.dat").exists():
-        users, films, ratings = _tables_1m(folder)
-    else:
-        raise ValueError(
-            f"{folder}: expected the folder of MovieLens-100K (u.data, u.user, u.item, "
-            "u.genre) or -1M (ratings.dat, users.dat, movies.dat), received neither."
-        )
-    rows = []
-    for where, (user, film, rating, time) in ratings:
-        if rating not in ("1", "2", "3", "4", "5"):
-            raise ValueError(
-                f"{where}: expected a rating of 1 to 5, received {rating!r}."
-            )
-        for what, key, table in (("user", user, users), ("film", film, films)):
-            if key not in table:
-                raise ValueError(
-                    f"{where}: expected a {what} of its table, received {key!r}."
-                )
-        if not time.isdecimal():
-            raise ValueError(f"{where}: expected a time in seconds, received {time!r}.")
-        row = (user, film, *users[user], films[film], time, rating)
-        rows.append((int(time), "\t".join(row)))
-    rows.sort(key=operator.itemgetter(0))  # equal times stay in their order
+    tables = _tables(Path(folder))
+    rows = sorted(_rows(tables), key=operator.itemgetter(0))  # equal times: as they are
     with (
         replacing(output) as temporary,
         temporary.open("w", encoding="utf-8", newline="\n") as file,
@@ -74,16 +56,75 @@ def join_movielens(
     return len(rows)
 
 
-def _tables_100k(
-    folder: Path,
-) -> tuple[dict[str, tuple[str, str, str]], dict[str, str], Table]:
-    """Age, gender and occupation of the users, genres of the films, and the ratings."""
-    users = {
-        user: (_age(where, age), gender, occupation)
-        for where, (user, age, gender, occupation, _) in _table(
-            folder / "u.user", "|", 5
+@dataclasses.dataclass(frozen=True)
+class _Tables:
+    """What both data sets say, in one form.
+
+    Attributes:
+        users: age, gender and occupation by the user's id; MovieLens-1M's ages and
+            occupations are codes.
+        films: genres by the film's id.
+        ratings: user, film, rating and time.
+    """
+
+    users: dict[str, tuple[str, str, str]]
+    films: dict[str, str]
+    ratings: Table
+
+
+def _tables(folder: Path) -> _Tables:
+    if (folder / "u.data").exists():
+        return _Tables(
+            users=_users(folder / "u.user", "|", age=1, gender=2),
+            films=_films_100k(folder),
+            ratings=_table(folder / "u.data", "\t", 4),
         )
+    if (folder / "ratings.dat").exists():
+        films = _table(folder / "movies.dat", "::", 3)
+        return _Tables(
+            users=_users(folder / "users.dat", "::", age=2, gender=1),
+            films={film: _joined(genres.split("|")) for _, (film, _, genres) in films},
+            ratings=_table(folder / "ratings.dat", "::", 4),
+        )
+    raise ValueError(
+        f"{folder}: expected the folder of MovieLens-100K (u.data, u.user, u.item, "
+        "u.genre) or -1M (ratings.dat, users.dat, movies.dat), received neither."
+    )
+
+
+def _rows(tables: _Tables) -> Iterator[tuple[int, str]]:
+    """The time and the line of each rating."""
+    for where, (user, film, rating, time) in tables.ratings:
+        if rating not in ("1", "2", "3", "4", "5"):
+            raise ValueError(
+                f"{where}: expected a rating of 1 to 5, received {rating!r}."
+            )
+        for what, key, table in (
+            ("user", user, tables.users),
+            ("film", film, tables.films),
+        ):
+            if key not in table:
+                raise ValueError(
+                    f"{where}: expected a {what} of its table, received {key!r}."
+                )
+        if not time.isdecimal():
+            raise ValueError(f"{where}: expected a time in seconds, received {time!r}.")
+        row = (user, film, *tables.users[user], tables.films[film], time, rating)
+        yield int(time), "\t".join(row)
+
+
+def _users(
+    path: Path, delimiter: str, age: int, gender: int
+) -> dict[str, tuple[str, str, str]]:
+    """Age, gender and occupation of the users; two fields by their places."""
+    return {
+        user[0]: (_age(where, user[age]), user[gender], user[3])
+        for where, user in _table(path, delimiter, 5)
     }
+
+
+def _films_100k(folder: Path) -> dict[str, str]:
+    """The genres of the films, which have a flag for each."""
     genres = [name for _, (name, _) in _table(folder / "u.genre", "|", 2)]
     films = {}
     for where, (film, *rest) in _table(folder / "u.item", "|", 5 + len(genres)):
@@ -95,24 +136,7 @@ def _tables_100k(
         films[film] = _joined(
             [name for name, flag in zip(genres, flags, strict=True) if flag == "1"]
         )
-    return users, films, _table(folder / "u.data", "\t", 4)
-
-
-def _tables_1m(
-    folder: Path,
-) -> tuple[dict[str, tuple[str, str, str]], dict[str, str], Table]:
-    """As `_tables_100k`; ages and occupations are codes."""
-    users = {
-        user: (_age(where, age), gender, occupation)
-        for where, (user, gender, age, occupation, _) in _table(
-            folder / "users.dat", "::", 5
-        )
-    }
-    films = {
-        film: _joined(genres.split("|"))
-        for _, (film, _, genres) in _table(folder / "movies.dat", "::", 3)
-    }
-    return users, films, _table(folder / "ratings.dat", "::", 4)
+    return films
 
 
 def _age(where: str, text: str) -> str:

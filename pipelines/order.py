@@ -27,9 +27,16 @@ class Shuffle:
         window: rows that are shuffled in themselves, rounded up to whole blocks:
             what memory holds, twice or thrice.
 
+    Raises:
+        ValueError: a number that is out of its range.
+
     Example:
-        >>> first = read_blocks("blocks", shuffle=Shuffle(seed=1))
-        >>> second = read_blocks("blocks", shuffle=Shuffle(seed=1, epoch=1))
+        >>> first, second = (
+        ...     next(iter(read_blocks("blocks", shuffle=Shuffle(seed=1, epoch=epoch))))
+        ...     for epoch in (0, 1)
+        ... )
+        >>> bool(tf.reduce_all(first.features["ids"] == second.features["ids"]))
+        False
     """
 
     seed: int = 0

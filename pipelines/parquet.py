@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,21 +11,25 @@ import tensorflow as tf
 
 from .bad_rows import BadRowError, BadRows
 from .batching import batched
-from .files import expand_files
+from .columns import MultiValued
+from .extras import importing
+from .files import Paths, expand_files
 from .python_steps import from_generator
-from .raw_rows import RawColumns, raw_specs, without_bad_rows
-from .schema import MultiValued, Schema
-from .transform import text_values, to_batch
+from .raw_rows import RawColumns, raw_specs
+from .raw_values import text_values
+from .schema import Schema
+from .transform import to_batch
+from .typed_rows import well_formed_rows
 
 _CHUNK = 8192  # rows that are converted at once
 
 
 def read_parquet(
-    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    files: Paths,
     schema: Schema,
     batch_size: int,
     *,
-    transform: Callable[[dict[str, tf.Tensor]], Any] | None = None,
+    transform: Callable[[RawColumns], Any] | None = None,
     bad_rows: BadRows | None = None,
 ) -> tf.data.Dataset:
     """Reads Parquet files into batches, in the order of files and rows.
@@ -48,6 +51,12 @@ def read_parquet(
             column or has one of a type that does not fit, a batch size below 1, or an
             incomplete schema.
         ImportError: pyarrow is not installed; names the command that installs it.
+
+    Example:
+        >>> scores = Schema("scores", (Numeric("logit", "float64", "none"),), ())
+        >>> batches = read_parquet("a.parquet", scores, batch_size=400)
+        >>> [len(batch.label) for batch in batches]
+        [400, 400, 200]
     """
     then = to_batch(schema, transform)
     chunks = read_raw_parquet(files, schema, bad_rows=bad_rows, then=then)
@@ -55,7 +64,7 @@ def read_parquet(
 
 
 def read_raw_parquet(
-    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    files: Paths,
     schema: Schema,
     *,
     bad_rows: BadRows | None = None,
@@ -74,7 +83,7 @@ def read_raw_parquet(
         raw_specs(schema),
     )
     chunks = from_generator(lambda: _chunks(files, schema), spec)
-    return without_bad_rows(chunks, schema, bad_rows or BadRows(), "row", then)
+    return well_formed_rows(chunks, schema, bad_rows or BadRows(), "row", then)
 
 
 def parquet_kinds(path: str) -> dict[str, str]:
@@ -162,14 +171,9 @@ def open_parquet(path: str) -> Any:
         ValueError: the file cannot be read, or is no Parquet file.
         ImportError: pyarrow is not installed; names the command that installs it.
     """
-    try:
+    with importing(path, "pyarrow", "data", "to read Parquet"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError:
-        raise ImportError(
-            f"{path}: expected the package pyarrow to read Parquet, received none; "
-            "pip install 'smelu-tf[data]'"
-        ) from None
     try:
         return pyarrow.parquet.ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from .schema import Categorical, Cross, Label, MultiValued, Numeric, Schema
+from .columns import Categorical, Cross, Label, MultiValued, Numeric
+from .schema import Schema
 
 CRITEO = Schema(
     name="criteo",
@@ -149,8 +150,18 @@ SCHEMAS: dict[str, Schema] = {
 def named_schema(name: str) -> Schema:
     """The schema of a preset's name or of a JSON file.
 
+    Args:
+        name: a key of `SCHEMAS`, or the path of a schema's JSON file.
+
+    Returns:
+        The schema; a preset is not complete where vocabularies are to be counted.
+
     Raises:
         ValueError: there is neither, or the file holds no schema.
+
+    Example:
+        >>> named_schema("criteo").fields[:4]
+        ('label', 'I1', 'I2', 'I3')
     """
     if name in SCHEMAS:
         return SCHEMAS[name]

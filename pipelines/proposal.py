@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import gzip
 import itertools
 import os
 import re
-import statistics
-import zlib
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from .files import expand_files, is_compressed
+from .column_proposal import ColumnProposal, propose_column
+from .column_sample import SampledColumn, missing_text, sample_columns
+from .files import expand_files
+from .formats import format_of
 from .parquet import parquet_kinds, parquet_texts
-from .schema import Categorical, Label, MultiValued, Numeric, Schema
-from .sources import format_of
+from .schema import Schema
+from .text_layout import TextLayout, layout_of, text_rows
 
-_MAX_DISTINCT = 100_000  # values of a column that are told apart
-_MISSING = ("?", "NA", "N/A", "NULL", "null", "NaN", "nan", "None", "\\N", "-")
 _LABELS = ("label", "click", "clicked", "is_click", "target", "y", "rating", "income")
-_SEPARATORS = ("|", ";", ",", " ")
-_INTEGER = re.compile(Numeric("x").pattern)
-_NUMBER = re.compile(Numeric("x", "float64").pattern)
-_DIGITS = re.compile("[0-9]+")
+_FEATURES = ("numeric", "categorical", "multi-valued")
 
 
 @dataclasses.dataclass(frozen=True)
 class ColumnSummary:
     """What a column of the sample is like, and what is proposed for it.
+
+    See `propose_schema`.
 
     Attributes:
         name: the column's name.
@@ -56,7 +51,7 @@ class ColumnSummary:
 
 @dataclasses.dataclass(frozen=True)
 class Proposal:
-    """A schema for a file, and what it rests on.
+    """A schema for a file, and what it rests on. See `propose_schema`.
 
     Attributes:
         schema: the schema; not complete where vocabularies are to be counted.
@@ -72,7 +67,7 @@ class Proposal:
 def propose_schema(
     path: str | os.PathLike[str], label: str = "", max_rows: int = 200_000
 ) -> Proposal:
-    """Looks at the first rows of a file and proposes a schema.
+    r"""Looks at the first rows of a file and proposes a schema.
 
     Integers of few values and ids become categories, other numbers logarithms where
     they are skewed and else standardized values; texts become vocabularies where there
@@ -93,287 +88,63 @@ def propose_schema(
         ImportError: pyarrow is not installed and the file is Parquet.
 
     Example:
-        >>> propose_schema("clicks.csv").schema.to_json()  # doctest: +SKIP
+        >>> from pathlib import Path
+        >>> lines = [f"{i % 2},{i % 90},s{i % 9}" for i in range(900)]
+        >>> _ = Path("ads.csv").write_text("\n".join(["click,age,site", *lines]))
+        >>> proposal = propose_schema("ads.csv")
+        >>> [(column.name, column.kind) for column in proposal.columns]
+        [('click', 'label'), ('age', 'numeric'), ('site', 'categorical')]
+        >>> proposal.schema.numeric[0].standardize
+        True
     """
+    path = _one_file(path)
+    layout, columns = _sampled(path, max_rows)
+    missing = missing_text(columns)
+    for column in columns:
+        column.forget(missing)
+    target = _label_of(columns, label, path)
+    proposed = [propose_column(column, column is target) for column in columns]
+    proposed = _with_one_time(_without_taken_names(proposed, columns))
+    if not any(p.kind in _FEATURES for p in proposed):
+        raise ValueError(
+            f"{path}: expected a column to predict the label {target.name} from, "
+            f"received {', '.join(column.name for column in columns)[:300]}."
+        )
+    try:
+        schema = _schema_of(path, layout, columns, proposed, missing)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error} Rename them in the file.") from None
+    summaries = map(_summary, columns, proposed)
+    return Proposal(schema, tuple(summaries), columns[0].num_rows)
+
+
+def _one_file(path: str | os.PathLike[str]) -> str:
     files = expand_files(path)
     if len(files) != 1:
         raise ValueError(f"{path}: expected one file, received {len(files)}.")
-    path = files[0]
-    found = format_of(files)
+    return files[0]
+
+
+def _sampled(path: str, max_rows: int) -> tuple[TextLayout, list[SampledColumn]]:
+    """The layout of a file, the default one of Parquet, and its columns' values."""
+    found = format_of([path])
     if found == "examples":
         raise ValueError(
             f"{path}: expected text or Parquet to propose a schema for, received "
             "TFRecord."
         )
     if found == "parquet":
-        layout, kinds, rows = _Layout(), parquet_kinds(path), parquet_texts(path)
+        layout, kinds, rows = TextLayout(), parquet_kinds(path), parquet_texts(path)
     else:
-        layout, kinds = _layout_of(path, max_rows), {}
-        rows = _text_rows(path, layout)
-    columns = _columns_of(itertools.islice(rows, max_rows), kinds)
+        layout, kinds = layout_of(path, max_rows), {}
+        rows = text_rows(path, layout)
+    columns = sample_columns(itertools.islice(rows, max_rows), kinds)
     if not columns or not columns[0].num_rows:
         raise ValueError(f"{path}: expected rows below the header, received none.")
-    missing = _missing_text(columns)
-    for column in columns:
-        column.forget(missing)
-    target = _label_of(columns, label, path)
-    proposed = [_proposed(column, column is target) for column in columns]
-    names = {column.name for column in columns}
-    for i, (kind, settings, reason) in enumerate(proposed):
-        if kind == "numeric" and f"{settings.name}_bin" in names:
-            settings = dataclasses.replace(settings, binned=False)
-            proposed[i] = (kind, settings, reason.removesuffix(", and bins"))
-    times = [i for i, (kind, _, _) in enumerate(proposed) if kind == "time"]
-    for i in times[1:]:
-        proposed[i] = ("skipped", None, "a second time")
-    parts: dict[str, list[Any]] = {}
-    for (part, settings, _), column in zip(proposed, columns, strict=True):
-        parts.setdefault(part, []).append(settings or column.name)
-    if not any(kind in parts for kind in ("numeric", "categorical", "multi-valued")):
-        raise ValueError(
-            f"{path}: expected a column to predict the label {target.name} from, "
-            f"received {', '.join(column.name for column in columns)[:300]}."
-        )
-    try:
-        schema = Schema(
-            name=re.sub(r"\..*", "", os.path.basename(path)) or "data",
-            numeric=tuple(parts.get("numeric", ())),
-            categorical=tuple(parts.get("categorical", ())),
-            multivalued=tuple(parts.get("multi-valued", ())),
-            label=parts["label"][0],
-            time=parts.get("time", [""])[0],
-            fields=tuple(column.name for column in columns),
-            delimiter=layout.delimiter,
-            quoted=layout.quoted,
-            strip=layout.strip,
-            missing=missing,
-            header=True,
-        )
-    except ValueError as error:
-        raise ValueError(f"{path}: {error} Rename them in the file.") from None
-    return Proposal(
-        schema,
-        tuple(
-            ColumnSummary(
-                name=column.name,
-                kind=part,
-                dtype=column.dtype,
-                missing_rate=column.num_missing / column.num_rows,
-                num_distinct=len(column.counts),
-                has_more=column.has_more,
-                example=next(iter(column.counts), ""),
-                reason=reason,
-            )
-            for column, (part, _, reason) in zip(columns, proposed, strict=True)
-        ),
-        columns[0].num_rows,
-    )
+    return layout, columns
 
 
-@dataclasses.dataclass(frozen=True)
-class _Layout:
-    """How a text file separates its fields."""
-
-    delimiter: str = ","
-    quoted: bool = False
-    strip: bool = False
-
-
-class _Column:
-    """The values of a column, counted; those beyond `_MAX_DISTINCT` only looked at."""
-
-    def __init__(self, name: str, kind: str = "") -> None:
-        self.name = name
-        self.kind = kind  # of Parquet, which text has to be found to be
-        self.num_rows = 0
-        self.num_missing = 0
-        self.counts: Counter[str] = Counter()
-        self.is_rising = True
-        self.has_more = False
-        self._others_match = dict.fromkeys((_INTEGER, _NUMBER, _DIGITS), True)
-        self._last = ""
-
-    def add(self, value: str) -> None:
-        self.num_rows += 1
-        if not value:
-            self.num_missing += 1
-        elif (
-            value in self.counts
-            or len(self.counts) < _MAX_DISTINCT
-            or value in _MISSING  # or a late one would go unseen
-        ):
-            self.counts[value] += 1
-        else:
-            self.has_more = True
-            for pattern, so_far in self._others_match.items():
-                self._others_match[pattern] = so_far and bool(pattern.fullmatch(value))
-        if self.is_rising and _is_number(value) and _is_number(self._last):
-            self.is_rising = float(value) >= float(self._last)
-        self._last = value
-
-    def forget(self, missing: str) -> None:
-        """Takes a text for a missing value."""
-        if missing:
-            self.num_missing += self.counts.pop(missing, 0)
-
-    def all_match(self, pattern: re.Pattern[str]) -> bool:
-        """Whether there are values that can be numbers and all match in full."""
-        if self.kind in ("text", "list", "other") or not self.counts:
-            return False
-        return self._others_match[pattern] and all(map(pattern.fullmatch, self.counts))
-
-    @property
-    def is_integer(self) -> bool:
-        return self.all_match(_INTEGER)
-
-    @property
-    def is_number(self) -> bool:
-        return self.all_match(_NUMBER)
-
-    @property
-    def is_code(self) -> bool:
-        """Whether digits are no number: there are too many, or zeros lead them."""
-        if not self.all_match(_DIGITS):
-            return False
-        return not self.is_integer or any(
-            text.startswith("0") and len(text) > 1 for text in self.counts
-        )
-
-    @property
-    def is_unique(self) -> bool:
-        """Whether many rows have a value, and each another, as far as was counted."""
-        return len(self.counts) > 50 and max(self.counts.values()) == 1
-
-    @property
-    def dtype(self) -> str:
-        if self.kind not in ("", "number"):
-            return self.kind
-        return "int64" if self.is_integer else "float64" if self.is_number else "text"
-
-
-def _layout_of(path: str, max_rows: int) -> _Layout:
-    """The delimiter that cuts the first lines into as many fields as the header.
-
-    Fields are quoted where some begin with a quote and most such lines are well-formed.
-    """
-    head = list(itertools.islice(_lines(path), 100))
-
-    def fit(delimiter: str) -> tuple[int, int]:
-        numbers = [len(_split(line, delimiter)) for line in head]
-        return (numbers[0] > 1) * numbers.count(numbers[0]), numbers[0]
-
-    best = max(("\t", ",", ";", "|"), key=fit)
-    if fit(best)[0] == 0:
-        raise ValueError(
-            f"{path}, line 1: expected a header of fields with tabs, commas, "
-            f"semicolons or | between them, received {head[0][:80]!r}."
-        )
-    begins = re.compile(f'(?:^|{re.escape(best)})"')
-    form = _quoted_form(best)
-    votes = Counter(
-        bool(form.fullmatch(line))
-        for line in itertools.islice(_lines(path), max_rows + 1)
-        if '"' in line and begins.search(line)
-    )
-    if votes[True] > votes[False]:
-        return _Layout(best, quoted=True)
-    spaced = any(f != f.strip(" ") for line in head for f in line.split(best))
-    return _Layout(best, strip=spaced)
-
-
-def _quoted_form(delimiter: str) -> re.Pattern[str]:
-    """What a line with quotes matches in full, as the reader has it."""
-    d = re.escape(delimiter)
-    field = f'(?:[^"{d}]*|"(?:[^"]|"")*")'
-    return re.compile(f"(?:{field}{d})*{field}")
-
-
-def _split(line: str, delimiter: str) -> list[str]:
-    try:
-        return next(csv.reader([line], delimiter=delimiter), [])
-    except csv.Error:  # a field of more than 131,072 characters
-        return [line]
-
-
-def _lines(path: str) -> Iterator[str]:
-    """The lines of a file as the reader takes them."""
-    number = 1
-    try:
-        with gzip.open(path) if is_compressed(path) else open(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                yield text.removesuffix("\n").replace("\r", "")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path}, line {number}: expected UTF-8 text, received "
-            f"{error.object[error.start :][:8]!r}."
-        ) from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(
-            f"{path}: expected a gzip file that can be read to its end, received: "
-            f"{error}."
-        ) from None
-
-
-def _text_rows(path: str, layout: _Layout) -> Iterator[dict[str, str]]:
-    """Rows of a text file by the names in its header."""
-    header: list[str] = []
-    form = _quoted_form(layout.delimiter)
-    for number, line in enumerate(_lines(path), start=1):
-        if layout.quoted and '"' in line:
-            if not form.fullmatch(line):
-                raise ValueError(
-                    f"{path}, line {number}: expected quotes in pairs, around a field "
-                    f"and within the line, received {line[:80]!r}."
-                )
-            row = _split(line, layout.delimiter)
-        else:
-            row = line.split(layout.delimiter)
-        if layout.strip:
-            row = [field.strip(" ") for field in row]
-        if number == 1:
-            header = row
-            repeated = [name for name, n in Counter(header).items() if n > 1]
-            if repeated:
-                raise ValueError(
-                    f"{path}, line 1: expected distinct names, received "
-                    f"{', '.join(repeated)} more than once."
-                )
-            continue
-        if len(row) != len(header):
-            raise ValueError(
-                f"{path}, line {number}: expected {len(header)} fields as in the "
-                f"header, received {len(row) if line else 'an empty line'}."
-            )
-        yield dict(zip(header, row, strict=True))
-
-
-def _columns_of(
-    rows: Iterator[dict[str, str]], kinds: Mapping[str, str]
-) -> list[_Column]:
-    columns: dict[str, _Column] = {}
-    for row in rows:
-        for name, value in row.items():
-            if name not in columns:
-                columns[name] = _Column(name, kinds.get(name, ""))
-            columns[name].add(value)
-    return list(columns.values())
-
-
-def _missing_text(columns: Sequence[_Column]) -> str:
-    """The text of a missing value: what keeps most columns from being numbers."""
-    votes: Counter[str] = Counter()
-    for column in columns:
-        others = [text for text in column.counts if not _is_number(text)]
-        for text in _MISSING:
-            is_one = others == [text] and len(column.counts) > 1
-            is_common = column.counts[text] > 0.01 * column.num_rows
-            votes[text] += is_one or (is_common and text != "-")
-    text, count = votes.most_common(1)[0]
-    return text if count else ""
-
-
-def _label_of(columns: Sequence[_Column], label: str, path: str) -> _Column:
+def _label_of(columns: Sequence[SampledColumn], label: str, path: str) -> SampledColumn:
     by_name = {column.name: column for column in columns}
     names = [label] if label else [n for n in by_name if n.lower() in _LABELS]
     found = [by_name[name] for name in names if name in by_name]
@@ -393,101 +164,68 @@ def _label_of(columns: Sequence[_Column], label: str, path: str) -> _Column:
     return min(found, key=lambda column: order.get(column.name.lower(), 0))
 
 
-def _proposed(column: _Column, is_label: bool) -> tuple[str, Any, str]:
-    """The kind, the settings and the reason for a column."""
-    num_distinct, name = len(column.counts), column.name
-    if is_label:
-        return "label", *_label_settings(column)
-    if column.kind == "other":
-        return "skipped", None, "of a type that no column can have"
-    if num_distinct < 2:
-        return "skipped", None, "one value in all rows"
-    if column.kind == "list":
-        return _several(column, "|")
-    is_id = bool(re.search(r"(?i)(^|_)id$|(?-i:[a-z]Id$|ID$)", name)) or column.is_code
-    if column.is_number:
-        values = [float(text) for text in column.counts]
-        looks_timely = column.kind == "time" or re.search(
-            r"(?i)time|date|(^|_)ts$|(^|_)hour$", name
+def _without_taken_names(
+    proposed: Sequence[ColumnProposal], columns: Sequence[SampledColumn]
+) -> list[ColumnProposal]:
+    """The same without bins where their name is that of another column."""
+    names = {column.name for column in columns}
+
+    def unbinned(proposal: ColumnProposal) -> ColumnProposal:
+        settings = proposal.settings
+        if proposal.kind != "numeric" or f"{settings.name}_bin" not in names:
+            return proposal
+        return dataclasses.replace(
+            proposal,
+            settings=dataclasses.replace(settings, binned=False),
+            reason=proposal.reason.removesuffix(", and bins"),
         )
-        is_whole = not column.num_missing
-        if looks_timely and is_whole and (column.is_rising or min(values) > 1e8):
-            return "time", None, "a number that grows, or its name and size"
-    if column.is_unique and (is_id or not column.is_number):
-        return "skipped", None, f"another {'id' if is_id else 'value'} in every row"
-    if column.is_unique and column.is_integer and column.is_rising:
-        return "skipped", None, "a number of the row"
-    if column.is_integer and not is_id and num_distinct > 50:
-        return "numeric", *_number_settings(column, "int64")
-    if column.is_number and not column.is_integer and not column.is_code:
-        return "numeric", *_number_settings(column, "float64")
-    separator = _separator_of(column)
-    if separator:
-        return _several(column, separator)
-    if num_distinct <= 10_000:
-        return "categorical", Categorical(name, min_count=2), "few values: a vocabulary"
-    buckets = 1 << (2 * num_distinct).bit_length()
-    return "categorical", Categorical(name, buckets=buckets), "many values: hashed"
+
+    return list(map(unbinned, proposed))
 
 
-def _several(column: _Column, separator: str) -> tuple[str, Any, str]:
-    settings = MultiValued(
-        column.name,
-        min_count=2,
-        max_values=max(len(text.split(separator)) for text in column.counts),
-        separator=separator,
+def _with_one_time(proposed: Sequence[ColumnProposal]) -> list[ColumnProposal]:
+    """The same with the first time alone; others are skipped."""
+    times = [i for i, proposal in enumerate(proposed) if proposal.kind == "time"]
+    second = ColumnProposal("skipped", None, "a second time")
+    return [second if i in times[1:] else p for i, p in enumerate(proposed)]
+
+
+def _schema_of(
+    path: str,
+    layout: TextLayout,
+    columns: Sequence[SampledColumn],
+    proposed: Sequence[ColumnProposal],
+    missing: str,
+) -> Schema:
+    def settings(kind: str) -> tuple[Any, ...]:
+        return tuple(p.settings for p in proposed if p.kind == kind)
+
+    pairs = zip(columns, proposed, strict=True)
+    times = [column.name for column, p in pairs if p.kind == "time"]
+    return Schema(
+        name=re.sub(r"\..*", "", os.path.basename(path)) or "data",
+        numeric=settings("numeric"),
+        categorical=settings("categorical"),
+        multivalued=settings("multi-valued"),
+        label=settings("label")[0],
+        time=times[0] if times else "",
+        fields=tuple(column.name for column in columns),
+        delimiter=layout.delimiter,
+        quoted=layout.quoted,
+        strip=layout.strip,
+        missing=missing,
+        header=True,
     )
-    return "multi-valued", settings, f"several values with {separator!r} between"
 
 
-def _label_settings(column: _Column) -> tuple[Label, str]:
-    if set(column.counts) <= {"0", "1"}:
-        if column.is_number:
-            return Label(column.name), "0 or 1"
-        return Label(column.name, positive=("1",)), "1 where '1'"
-    if column.is_number:
-        least = _even_split(column)
-        return Label(column.name, at_least=least), f"1 where at least {least:g}"
-    rarest = min(column.counts, key=lambda value: column.counts[value])
-    return Label(column.name, positive=(rarest,)), f"1 where {rarest!r}"
-
-
-def _even_split(column: _Column) -> float:
-    """The value at or above which nearest to half of the rows lie."""
-    total = sum(column.counts.values())
-
-    def unevenness(least: float) -> float:
-        above = sum(n for text, n in column.counts.items() if float(text) >= least)
-        return abs(above / total - 0.5)
-
-    return min(sorted(map(float, column.counts))[1:], key=unevenness)
-
-
-def _number_settings(column: _Column, dtype: Any) -> tuple[Numeric, str]:
-    """A logarithm where values are skewed, else standardized as they are."""
-    values = sorted(float(text) for text, n in column.counts.items() for _ in range(n))
-    middle, high = statistics.median(values), values[int(0.95 * (len(values) - 1))]
-    if high == middle:  # nearly all are 0, say: the rest tells
-        high = values[-1]
-    if values[0] >= 0 and high > 4 * max(middle, 0.25):
-        return Numeric(column.name, dtype, binned=True), "skewed: a logarithm, and bins"
-    settings = Numeric(
-        column.name, dtype, transform="none", standardize=True, binned=True
+def _summary(column: SampledColumn, proposal: ColumnProposal) -> ColumnSummary:
+    return ColumnSummary(
+        name=column.name,
+        kind=proposal.kind,
+        dtype=column.dtype,
+        missing_rate=column.num_missing / column.num_rows,
+        num_distinct=len(column.counts),
+        has_more=column.has_more,
+        example=next(iter(column.counts), ""),
+        reason=proposal.reason,
     )
-    return settings, "a number: standardized, and bins"
-
-
-def _separator_of(column: _Column) -> str:
-    """What stands between the values where rows hold several of few values."""
-    for separator in _SEPARATORS:
-        several = [text for text in column.counts if separator in text]
-        parts = {part for text in column.counts for part in text.split(separator)}
-        if len(several) > 0.3 * len(column.counts) and 2 * len(parts) < len(
-            column.counts
-        ):
-            return separator
-    return ""
-
-
-def _is_number(text: str) -> bool:
-    return bool(_NUMBER.fullmatch(text))

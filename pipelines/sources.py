@@ -5,162 +5,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from .bad_rows import BadRows, bad_row_errors
-from .batching import batched, followed
-from .block_format import read_manifest
-from .blocks import block_errors, is_blocks, read_blocks
-from .completion import complete_schema, completion_difference
-from .examples import check_records, estimate_num_examples, read_raw_examples
-from .files import expand_files, head_of
+from .bad_rows import BadRows
+from .block_reader import check_schema, read_blocks
+from .block_verification import block_errors
+from .completion import completion_difference
+from .files import Paths, expand_files
+from .formats import complete_schema_from, estimate_num_rows, read_rows, row_errors
+from .manifest import is_blocks, read_manifest
 from .order import Shuffle
-from .parquet import count_parquet_rows, read_raw_parquet
+from .raw_rows import RawColumns
 from .schema import Schema
-from .text import estimate_num_lines, read_raw_text
-from .transform import to_batch
-
-
-@dataclasses.dataclass(frozen=True)
-class Format:
-    """A format of row files.
-
-    Attributes:
-        read_raw: reads files into raw columns, as `read_raw_text` does.
-        num_rows: of files, about how many rows they have.
-    """
-
-    read_raw: Callable[..., tf.data.Dataset]
-    num_rows: Callable[[Sequence[str]], int]
-
-
-FORMATS: dict[str, Format] = {
-    "text": Format(read_raw_text, estimate_num_lines),
-    "examples": Format(read_raw_examples, estimate_num_examples),
-    "parquet": Format(read_raw_parquet, count_parquet_rows),
-}
-"""The formats by name."""
-
-
-def format_of(files: Sequence[str]) -> str:
-    """The name of the files' format, as their first bytes tell it.
-
-    Raises:
-        ValueError: the files are of several formats.
-    """
-    formats = [_sniffed(path) for path in files]
-    for path, found in zip(files, formats, strict=True):
-        if found != formats[0]:
-            raise ValueError(
-                f"{path}: expected {formats[0]} as in {files[0]}, received {found}."
-            )
-    return formats[0]
-
-
-def read_raw(
-    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    schema: Schema,
-    *,
-    bad_rows: BadRows | None = None,
-    then: Callable[[dict[str, tf.Tensor]], Any] = lambda raw: raw,
-) -> tf.data.Dataset:
-    """Reads row files of any format into raw columns; see `read_raw_text`."""
-    files = expand_files(files)
-    reader = FORMATS[format_of(files)].read_raw
-    return reader(files, schema, bad_rows=bad_rows, then=then)
-
-
-def read_rows(
-    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    schema: Schema,
-    batch_size: int,
-    *,
-    transform: Callable[[dict[str, tf.Tensor]], Any] | None = None,
-    bad_rows: BadRows | None = None,
-) -> tf.data.Dataset:
-    """Reads row files into batches, in order, whatever their format.
-
-    Args:
-        files: paths or glob patterns: text, TFRecord files of `tf.train.Example`s, or
-            Parquet, as their first bytes tell it; all of one format.
-        schema: as in `read_text`, as are the rest.
-        batch_size: rows a batch; the last one may have fewer.
-        transform: what makes features of raw columns.
-        bad_rows: what becomes of rows that do not parse.
-
-    Raises:
-        ValueError: as `read_text`, `read_examples` and `read_parquet`.
-    """
-    then = to_batch(schema, transform)
-    return batched(read_raw(files, schema, bad_rows=bad_rows, then=then), batch_size)
-
-
-@contextlib.contextmanager
-def row_errors(files: Sequence[str]) -> Iterator[None]:
-    """Turns TensorFlow's errors about rows of files into a ValueError that says where.
-
-    A bad row is a `BadRowError`; see `bad_row_errors`.
-
-    Args:
-        files: the files that are read inside.
-    """
-    try:
-        with bad_row_errors():
-            yield
-    except tf.errors.DataLossError:
-        # TensorFlow names the place, but not the file: look there in each of them.
-        for path in files:
-            check_records(path)
-        raise
-
-
-def complete_schema_from(
-    files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    schema: Schema,
-    max_bad_rows: int = 0,
-    progress: Callable[[int], None] | None = None,
-) -> Schema:
-    """`complete_schema` on the rows of files, in one pass that holds few of them.
-
-    Args:
-        files: as `read_rows` takes them.
-        schema: a schema; a complete one comes back as it is, and nothing is read.
-        max_bad_rows: how many rows that do not parse are passed over, in silence: the
-            pass that reads the rows for good tells of them.
-        progress: called now and then with the rows read so far.
-
-    Raises:
-        ValueError: as `read_rows` and `complete_schema`. A bad row too many is
-            TensorFlow's error; inside `with row_errors(files):` a `BadRowError`.
-    """
-    if schema.is_complete:
-        return schema
-    quiet = BadRows(max_bad_rows, quote=False)
-    chunks = read_raw(files, schema, bad_rows=quiet).prefetch(2).as_numpy_iterator()
-    label = schema.label.name
-    return complete_schema(
-        schema, followed(chunks, lambda chunk: len(chunk[label]), progress)
-    )
-
-
-def estimate_num_rows(files: Sequence[str]) -> int:
-    """About how many rows files have."""
-    return FORMATS[format_of(files)].num_rows(files)
-
-
-def _sniffed(path: str) -> str:
-    head = head_of(path)
-    if head[:4] == b"PAR1":
-        return "parquet"
-    # TFRecord begins with a length of 64 bits; its upper bytes are 0, as none of text.
-    if len(head) >= 16 and head[4:8] == bytes(4) and struct.unpack("<I", head[:4])[0]:
-        return "examples"
-    return "text"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,6 +31,14 @@ class Passes:
         epochs: how often.
         shuffle_seed: of a random order, another one every epoch; None: as they are.
         data_service: the address of a `tf.data` service that reads; see `read_blocks`.
+
+    Example:
+        >>> rows = open_rows("blocks")
+        >>> schema = rows.complete(CRITEO)
+        >>> passes = Passes(epochs=2, shuffle_seed=1)
+        >>> batches = rows.batches(schema, 4000, passes=passes)
+        >>> [len(batch.label) for batch in batches]
+        [4000, 2000, 4000, 2000]
     """
 
     epochs: int = 1
@@ -180,6 +48,8 @@ class Passes:
 
 class RowFiles:
     """Rows of files, those that do not parse passed over up to a number.
+
+    See `open_rows`.
 
     Args:
         files: paths or glob patterns, as `read_rows` takes them.
@@ -192,7 +62,7 @@ class RowFiles:
 
     def __init__(
         self,
-        files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        files: Paths,
         max_bad_rows: int = 0,
         rejects: Path | None = None,
     ) -> None:
@@ -218,7 +88,7 @@ class RowFiles:
         schema: Schema,
         batch_size: int,
         *,
-        transform: Callable[[dict[str, tf.Tensor]], Any] | None = None,
+        transform: Callable[[RawColumns], Any] | None = None,
         first: int = 0,
         passes: Passes | None = None,
     ) -> tf.data.Dataset:
@@ -268,6 +138,14 @@ class Blocks:
         folder: the data set.
         start: the first of the rows, by its number in the data set.
         stop: one past the last of them; by default the data set's last one.
+
+    Raises:
+        ValueError: there is no manifest, or it is damaged.
+
+    Example:
+        >>> training, validation = Blocks("blocks").split(0.1)
+        >>> training.estimated_rows(), validation.estimated_rows()
+        (5400, 600)
     """
 
     num_bad_rows = 0
@@ -309,12 +187,7 @@ class Blocks:
     def complete(self, schema: Schema) -> Schema:
         """The blocks' schema; a ValueError if it is no completion of the other."""
         own = self._manifest.schema
-        difference = completion_difference(own, schema)
-        if difference:
-            raise ValueError(
-                f"{self._folder}: expected blocks of the schema {schema.name}, "
-                f"received blocks of {own.name}, which differs in {difference}."
-            )
+        check_schema(self._folder, schema, own, completion_difference(own, schema))
         return own
 
     def batches(
@@ -322,7 +195,7 @@ class Blocks:
         schema: Schema,
         batch_size: int,
         *,
-        transform: Callable[[dict[str, tf.Tensor]], Any] | None = None,
+        transform: Callable[[RawColumns], Any] | None = None,
         first: int = 0,
         passes: Passes | None = None,
     ) -> tf.data.Dataset:
@@ -355,7 +228,7 @@ class Blocks:
 
 
 def open_rows(
-    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    data: Paths,
     max_bad_rows: int = 0,
     rejects: Path | None = None,
 ) -> RowFiles | Blocks:
@@ -366,8 +239,20 @@ def open_rows(
         max_bad_rows: how many rows of files that do not parse are passed over.
         rejects: the file that they are written to.
 
+    Returns:
+        The rows, with the same methods for both: `complete` a schema on them, read
+        `batches`, `split` off the last ones, and name the row of an error (`errors`).
+
     Raises:
         ValueError: a missing or empty file, or blocks with a damaged manifest.
+
+    Example:
+        >>> rows = open_rows("clicks/day_[0-5].tsv")
+        >>> schema = rows.complete(CRITEO)
+        >>> with rows.errors():
+        ...     sizes = [len(batch.label) for batch in rows.batches(schema, 4000)]
+        >>> sizes
+        [4000, 2000]
     """
     if is_blocks(data):
         return Blocks(data)  # type: ignore[arg-type]

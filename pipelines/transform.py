@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from .schema import Categorical, Cross, MultiValued, Numeric, Schema
+from .columns import Categorical, Cross, MultiValued, Numeric
+from .raw_rows import RawColumns
+from .schema import Schema
 
 MISSING_ID = 0
 UNKNOWN_ID = 1  # the first of them
 PADDING = -1
-
-_SEVERAL = list | tuple | np.ndarray  # of values in one row
 
 
 class Batch(NamedTuple):
@@ -34,6 +34,13 @@ class Batch(NamedTuple):
             under its name, int32 (B, max_values), padded with -1.
         label: float32 (B,), 0 or 1.
         weight: float32 (B,).
+
+    Example:
+        >>> batch = next(iter(read_blocks("blocks", batch_size=100)))
+        >>> {name: tuple(values.shape) for name, values in batch.features.items()}
+        {'numeric': (100, 26), 'ids': (100, 39)}
+        >>> batch.label.dtype, batch.weight.dtype
+        (tf.float32, tf.float32)
     """
 
     features: dict[str, tf.Tensor]
@@ -43,6 +50,13 @@ class Batch(NamedTuple):
 
 class Transform(tf.Module):
     """Raw columns to features, as a schema says; holds the vocabularies' tables.
+
+        number:      log1p(max(x, 0)) or x, in float64; fill and flag 1 if missing
+        hashed id:   1 + hash(text) mod (buckets - 1); 0 if missing
+        counted id:  1 + oov_buckets + rank; 1 … oov_buckets if unknown, 0 if missing
+
+    Called with raw columns by name, float64 (B,) or string (B,), it returns features as
+    in `Batch`.
 
     Args:
         schema: a complete schema: its vocabularies are counted.
@@ -57,7 +71,7 @@ class Transform(tf.Module):
         array([[1.3862944, 0.       ],
                [0.       , 1.       ]], dtype=float32)
         >>> features["ids"].numpy()
-        array([[32],
+        array([[11],
                [ 0]], dtype=int32)
     """
 
@@ -83,10 +97,15 @@ class Transform(tf.Module):
             raw: each numeric column, float64 (B,), NaN where missing; each
                 categorical one, string (B,), empty where missing. Others are
                 ignored.
+
+        Raises:
+            ValueError: a column has another rank.
         """
         schema = self._schema
-        values = [tf.cast(raw[c.name], tf.float64) for c in schema.numeric]
-        text = {c.name: tf.convert_to_tensor(raw[c.name]) for c in schema.text_columns}
+        values = [
+            tf.cast(_checked(raw[c.name], c.name), tf.float64) for c in schema.numeric
+        ]
+        text = {c.name: _checked(raw[c.name], c.name) for c in schema.text_columns}
         size = tf.shape((*values, *text.values())[0])[0]
         # Until the end a column is a row: one operation for many columns costs little
         # more than for one of them.
@@ -241,8 +260,8 @@ def weight_of(raw: Mapping[str, tf.Tensor], schema: Schema) -> tf.Tensor:
 
 
 def to_batch(
-    schema: Schema, transform: Callable[[dict[str, tf.Tensor]], Any] | None = None
-) -> Callable[[dict[str, tf.Tensor]], Batch]:
+    schema: Schema, transform: Callable[[RawColumns], Any] | None = None
+) -> Callable[[RawColumns], Batch]:
     """The function from raw columns, label and weight among them, to a `Batch`.
 
     Args:
@@ -255,137 +274,13 @@ def to_batch(
     )
 
 
-def raw_columns(data: Mapping[str, Any], schema: Schema) -> dict[str, np.ndarray]:
-    """The raw columns of a dict of arrays or a DataFrame.
-
-    Numeric columns become float64 with NaN for what is missing (None, NaN, NA);
-    categorical ones text, numbers by `str`.
-
-    Args:
-        data: the schema's feature columns by name, each of shape (B,); others are
-            ignored.
-        schema: says which columns there are.
-
-    Raises:
-        ValueError: a column is absent, is not one-dimensional, differs in length
-            from the others, or holds a numeric value that is none.
-    """
-    names = [column.name for column in schema.columns]
-    absent = [name for name in names if name not in data]
-    if absent:
-        raise ValueError(
-            f"expected the columns of schema {schema.name}, "
-            f"received none named {', '.join(absent)}."
-        )
-    raw: dict[str, np.ndarray] = {}
-    for column in schema.numeric:
-        raw[column.name] = number_values(data[column.name], column.name)
-    for text in schema.text_columns:
-        raw[text.name] = text_values(data[text.name], text)
-    for name in names:
-        if len(raw[name]) != len(raw[names[0]]):
-            raise ValueError(
-                f"column {name}: expected {len(raw[names[0]])} values as {names[0]} "
-                f"has, received {len(raw[name])}."
-            )
-    return raw
-
-
-def text_values(values: Any, column: Categorical) -> np.ndarray:
-    """The UTF-8 text of a categorical column's values, empty where missing.
-
-    Args:
-        values: (B,): text, bytes, numbers, None, NaN or NA. A float that is an integer
-            has the integer's text: pandas turns integers to floats where one is
-            missing. Of a multi-valued column also lists of them.
-        column: whose they are.
-
-    Returns:
-        An object array (B,) of bytes.
-
-    Raises:
-        ValueError: the values have another shape.
-    """
-    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype == object:
-        if all(type(value) is bytes for value in values):  # of a reader
-            return values
-    separator = column.separator if isinstance(column, MultiValued) else None
-    if separator and isinstance(values, list | tuple):
-        # NumPy would make a matrix of lists of one length.
-        values = np.fromiter(values, object, len(values))
-    array, missing = _column(values, column.name)
-    text = [
-        b"" if is_missing else _text(value, column.name, separator)
-        for value, is_missing in zip(array, missing, strict=True)
-    ]
-    return np.array(text, dtype=object)
-
-
-def _text(value: Any, name: str, separator: str | None) -> bytes:
-    if isinstance(value, _SEVERAL):
-        if separator is None:
-            raise ValueError(
-                f"column {name}: expected one value a row, received {value!r}; a "
-                "MultiValued column takes several."
-            )
-        between = separator.encode()
-        parts = [_text(part, name, None) for part in value if part is not None]
-        if any(between in part for part in parts):
-            raise ValueError(
-                f"column {name}: expected values without the separator {separator!r}, "
-                f"received {value!r}."
-            )
-        return between.join(parts)
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        value = int(value)
-    return str(value).encode()
-
-
-def number_values(values: Any, name: str) -> np.ndarray:
-    """A numeric column's values, float64 (B,), NaN where missing."""
-    array, missing = _column(values, name)
-    try:
-        return np.where(missing, np.nan, array).astype(np.float64)
-    except (TypeError, ValueError):
-        (received, *_) = [
-            value
-            for value, is_missing in zip(array, missing, strict=True)
-            if not is_missing and not isinstance(value, int | float | np.number)
-        ] or [array.dtype]
-        raise ValueError(
-            f"column {name}: expected numbers, received {received!r}."
-        ) from None
-
-
-def _column(values: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The values of a column as an array (B,), and where None, NaN or NA is."""
-    if tf.is_tensor(values):
-        values = values.numpy()
-    missing = values.isna() if hasattr(values, "isna") else None  # pandas
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise ValueError(f"column {name}: expected shape (B,), received {array.shape}.")
-    if missing is None:
-        missing = _is_missing(array)
-    return array, np.asarray(missing, dtype=bool)
-
-
-def _is_missing(array: np.ndarray) -> np.ndarray:
-    """Where an array holds None, NaN or pandas' NA."""
-    if array.dtype != object:
-        is_float = array.dtype.kind == "f"
-        return np.isnan(array) if is_float else np.zeros(array.shape, bool)
-    return np.array([_is_missing_value(value) for value in array], dtype=bool)
-
-
-def _is_missing_value(value: Any) -> bool:
-    if value is None or isinstance(value, bytes | str | _SEVERAL):
-        return value is None
-    unequal = value != value
-    # NA is neither equal to itself nor unequal.
-    return bool(unequal) if isinstance(unequal, bool | np.bool_) else True
+def _checked(values: Any, name: str) -> tf.Tensor:
+    """A raw column as a tensor; a ValueError where it is no vector."""
+    column = tf.convert_to_tensor(values)
+    if column.shape.rank not in (1, None):
+        shape = tuple(column.shape)
+        raise ValueError(f"column {name}: expected shape (B,), received {shape}.")
+    return column
 
 
 def _numeric(

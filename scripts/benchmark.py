@@ -79,7 +79,10 @@ _BATCHES = flags.DEFINE_integer(
     "batches", 32, "training, profile: batches of 4,096 rows in memory.", 1
 )
 _COMPUTE_DTYPE = flags.DEFINE_enum(
-    "compute_dtype", "float32", ["float32", "bfloat16"], "profile: of the deep part."
+    "compute_dtype",
+    "float32",
+    ["float32", "bfloat16", "float16"],
+    "profile: of the deep part.",
 )
 _ACTIVATION = flags.DEFINE_string(
     "activation", "relu", "profile: of the hidden layers."
@@ -115,12 +118,12 @@ _TUNING_SEEDS = flags.DEFINE_integer(
 
 @contextlib.contextmanager
 def _folder_and_progress(
-    num_calls: int,
+    total: int, unit: str = "calls"
 ) -> Iterator[tuple[Path, command_line.ProgressLine]]:
-    """An empty folder, and a line that counts calls."""
+    """An empty folder, and a line that says how much is done."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        command_line.ProgressLine("benchmark", num_calls, "calls") as progress,
+        command_line.ProgressLine("benchmark", total, unit) as progress,
     ):
         yield Path(folder), progress
 
@@ -138,14 +141,9 @@ def _activations() -> tuple[Sequence["Result"], str]:
 def _input() -> tuple[Sequence["Result"], str]:
     from benchmarks import input as input_benchmark
 
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        command_line.ProgressLine(
-            "benchmark", input_benchmark.STEPS, "steps"
-        ) as progress,
-    ):
+    with _folder_and_progress(input_benchmark.STEPS, "steps") as (folder, progress):
         results = input_benchmark.measure(
-            Path(folder), _ROWS.value, _CONVERT_PASSES.value, progress
+            folder, _ROWS.value, _CONVERT_PASSES.value, progress
         )
     return results, input_benchmark.table(results)
 
@@ -163,12 +161,9 @@ def _profile() -> tuple[Sequence["Result"], str]:
     from benchmarks import profile, training
 
     sizes = training.Sizes(num_batches=_BATCHES.value)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        command_line.ProgressLine("benchmark", 4, "passes") as progress,
-    ):
+    with _folder_and_progress(profile.WARM_UP + 1, "passes") as (folder, progress):
         results = profile.measure(
-            _ACTIVATION.value, _COMPUTE_DTYPE.value, sizes, Path(folder), progress
+            _ACTIVATION.value, _COMPUTE_DTYPE.value, sizes, folder, progress
         )
     return results, profile.table(results)
 
@@ -176,14 +171,9 @@ def _profile() -> tuple[Sequence["Result"], str]:
 def _precision() -> tuple[Sequence["Result"], str]:
     from benchmarks import precision
 
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        command_line.ProgressLine(
-            "benchmark", 2 * _SEEDS.value, "trainings"
-        ) as progress,
-    ):
+    with _folder_and_progress(2 * _SEEDS.value, "trainings") as (folder, progress):
         results = precision.measure(
-            Path(folder), _PRECISION_ROWS.value, _SEEDS.value, progress
+            folder, _PRECISION_ROWS.value, _SEEDS.value, progress
         )
     return results, precision.table(results)
 
@@ -218,12 +208,12 @@ def _serving() -> tuple[Sequence["Result"], str]:
 
 
 def _accuracy() -> tuple[Sequence["Result"], str]:
-    from benchmarks import accuracy
+    from benchmarks import accuracy, tuned_models
 
     for flag in (_TRAIN_DATA, _TEST_DATA):
         if not flag.value:
             raise ValueError(f"--{flag.name}: expected files of rows, received none.")
-    settings = accuracy.Settings(
+    settings = tuned_models.Settings(
         seeds=_SEEDS.value,
         tuning_seeds=_TUNING_SEEDS.value,
         unknown_rate=_UNKNOWN_RATE.value,

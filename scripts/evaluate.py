@@ -58,7 +58,7 @@ def _slices_of(job) -> list[str]:
     from smelu_tf.models import load_config
 
     if _SLICES.value is not None:
-        return [name.strip() for name in _SLICES.value if name.strip()]
+        return list(command_line.items(_SLICES.value))
     if job.model_dir is None:
         return []
     return list(load_config(job.model_dir).eval.slices)

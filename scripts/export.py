@@ -86,7 +86,7 @@ def main() -> None:
         data=_DATA.value,
         previous=_PREVIOUS.value,
         bounds=PromotionBounds(_MAX_PD.value, _MAX_LOG_LOSS_INCREASE.value),
-        formats=tuple(name.strip() for name in _FORMATS.value if name.strip()),
+        formats=command_line.items(_FORMATS.value),
     )
     try:
         published = publish(

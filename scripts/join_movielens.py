@@ -4,7 +4,7 @@ The rows come in the order of their times. MovieLens' terms: research use, and n
 redistribution of the data.
 
     python scripts/join_movielens.py --data=ml-100k --output=movielens.tsv
-    python scripts/train.py --data=movielens.tsv --config.data.schema=movielens \
+    python scripts/train.py --data=movielens.tsv --config.data.schema=movielens \\
         --model_dir=films
 """
 

@@ -54,7 +54,7 @@ def main(*paths: str) -> None:
         reference = read_prediction_files(expand_files(_REFERENCE_FILES.value))
     report = difference_report(
         files,
-        [name.strip() for name in _KINDS.value if name.strip()],
+        command_line.items(_KINDS.value),
         threshold=_THRESHOLD.value,
         num_slices=_NUM_SLICES.value,
         by_label=_LABELS.value,

@@ -86,7 +86,6 @@ def main() -> None:
     from pathlib import Path
 
     import tensorflow as tf
-    from benchmarks.report import aligned
     from figures import reproducibility, study_text
 
     from smelu_tf.models import StudyRows, run_study, study_report
@@ -115,7 +114,7 @@ def main() -> None:
     if _JSON.value:
         command_line.show_figures(report, as_json=True)
     else:
-        print(aligned(study_text.best_table(report)))
+        command_line.show_table(study_text.best_table(report))
         print(f"\nwrote {folder / 'report.html'}")
 
 
@@ -124,18 +123,14 @@ def _study():
     from smelu_tf.models import Study
 
     return Study(
-        activations=_items(_ACTIVATIONS),
-        techniques=_items(_TECHNIQUES),
-        learning_rates=tuple(map(_rate, _items(_LEARNING_RATES))),
-        varies=_items(_VARIES),
+        activations=command_line.items(_ACTIVATIONS.value),
+        techniques=command_line.items(_TECHNIQUES.value),
+        learning_rates=tuple(map(_rate, command_line.items(_LEARNING_RATES.value))),
+        varies=command_line.items(_VARIES.value),
         num_replicas=_REPLICAS.value,
         order_window=_ORDER_WINDOW.value,
         warm_start=_WARM_START.value,
     )
-
-
-def _items(flag) -> tuple[str, ...]:
-    return tuple(item.strip() for item in flag.value if item.strip())
 
 
 def _rate(text: str) -> float:

@@ -53,39 +53,39 @@ _PRICE = flags.DEFINE_float(
     "Of each chip, in USD, in place of the published prices.",
     lower_bound=0.0,
 )
-# The assumptions, with the defaults of smelu_tf.models.scaling.Assumptions.
-_COMPUTE_EFFICIENCY = flags.DEFINE_float(
+# The fields of smelu_tf.models.scaling.Assumptions, with their defaults.
+flags.DEFINE_float(
     "compute_efficiency", 0.5, "The part of the published FLOPs that is reached."
 )
-_MEMORY_EFFICIENCY = flags.DEFINE_float(
+flags.DEFINE_float(
     "memory_efficiency", 0.7, "The part of the memory's bandwidth that is reached."
 )
-_INTERCONNECT_EFFICIENCY = flags.DEFINE_float(
+flags.DEFINE_float(
     "interconnect_efficiency", 0.7, "The part of the links' bandwidth that is reached."
 )
-_USABLE_MEMORY = flags.DEFINE_float(
+flags.DEFINE_float(
     "usable_memory", 0.9, "The part of a chip's memory that may be taken."
 )
-_TABLES = flags.DEFINE_enum(
+flags.DEFINE_enum(
     "tables",
     "sharded",
     ["sharded", "copied"],
     "Whether each chip has a part of the tables' rows or all of them, as with train.py "
     "--strategy=mirrored.",
 )
-_COPIED_BELOW = flags.DEFINE_integer(
+flags.DEFINE_integer(
     "copied_below", 4096, "Tables of fewer rows are copied in any case."
 )
-_EXCHANGE_BYTES = flags.DEFINE_integer(
+flags.DEFINE_integer(
     "exchange_bytes", 4, "Bytes of a number of a row or its gradient between chips."
 )
-_DISTINCT = flags.DEFINE_float(
+flags.DEFINE_float(
     "distinct",
     1.0,
     "The part of a batch's looked-up rows that are updated singly; 1: no id comes "
     "twice.",
 )
-_READER = flags.DEFINE_float(
+flags.DEFINE_float(
     "reader_examples_per_second",
     4_636_437.0,
     "What a machine reads from blocks and decodes, all workers together "
@@ -128,17 +128,8 @@ def _assumptions() -> "Assumptions":
     """What the flags say is assumed."""
     from smelu_tf.models.scaling import Assumptions
 
-    return Assumptions(
-        compute_efficiency=_COMPUTE_EFFICIENCY.value,
-        memory_efficiency=_MEMORY_EFFICIENCY.value,
-        interconnect_efficiency=_INTERCONNECT_EFFICIENCY.value,
-        usable_memory=_USABLE_MEMORY.value,
-        tables=_TABLES.value,
-        copied_below=_COPIED_BELOW.value,
-        exchange_bytes=_EXCHANGE_BYTES.value,
-        distinct=_DISTINCT.value,
-        reader_examples_per_second=_READER.value,
-    )
+    names = [field.name for field in dataclasses.fields(Assumptions)]
+    return Assumptions(**{name: flags.FLAGS[name].value for name in names})
 
 
 def _compiled_programs(

@@ -33,8 +33,6 @@ _JSON = flags.DEFINE_bool("json", False, "Print what the columns are like as JSO
 
 
 def main() -> None:
-    from benchmarks.report import aligned
-
     from smelu_tf.pipelines import propose_schema
     from smelu_tf.pipelines.files import replacing
 
@@ -64,7 +62,7 @@ def main() -> None:
         ]
         for column in proposal.columns
     ]
-    print(aligned([header, *rows]))
+    command_line.show_table([header, *rows])
     print(
         f"\n{proposal.num_rows:,} rows looked at. The schema is in {output}: edit it, "
         f"then\npython scripts/train.py --data={_DATA.value} "

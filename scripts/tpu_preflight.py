@@ -5,7 +5,7 @@ with --strategy=tpu: it tells whether it takes it, what it costs, and how much o
 chip's memory it needs. Nothing is run: there are no speeds, and no proof of results.
 
     python scripts/tpu_preflight.py --topology=v5e:2x2
-    python scripts/tpu_preflight.py --topology=v4:2x2x1 --config.model.tables=tpu \
+    python scripts/tpu_preflight.py --topology=v4:2x2x1 --config.model.tables=tpu \\
         --activation_report
     python scripts/tpu_preflight.py --model_dir=demo/model --find_batch
 
@@ -69,7 +69,7 @@ _ACTIVATIONS = ("relu", "smelu:1", "swish", "gelu")
 
 def main() -> None:
     from smelu_tf.models import load_config
-    from smelu_tf.models.tpu_compiler import TPUCompilerError
+    from smelu_tf.models.tpu_errors import TPUCompilerError
     from smelu_tf.models.tpu_program import assumed_schema
     from smelu_tf.pipelines import Schema, named_schema
 

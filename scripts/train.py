@@ -9,7 +9,7 @@ stopped run was.
 
     python scripts/train.py --data='demo/data/day_[0-5].tsv' --model_dir=demo/model
     python scripts/train.py --model_dir=demo/relu --config.model.activation=relu
-    python scripts/train.py --model_dir=demo/seed_1 --config.train.seed=1 \
+    python scripts/train.py --model_dir=demo/seed_1 --config.train.seed=1 \\
         --compare_to=demo/model --max_prediction_difference=0.05
 """
 

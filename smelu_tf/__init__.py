@@ -8,9 +8,9 @@ Importing this package makes `activation="smelu"` known to that Keras.
 
 from . import metrics
 from ._keras_flavour import flavour_of_tensorflow as _flavour_of_tensorflow
-from .bootstrap import Bootstrap, bootstrap_interval, pd_ratio
+from .bootstrap import bootstrap_interval, pd_ratio
 from .difference_counts import PredictionDifferenceCounts
-from .differences import DifferenceKind
+from .difference_kinds import DifferenceKind
 from .functional import gsmelu, rescu, smelu
 from .kernel import get_kernel, set_kernel
 from .names import get
@@ -19,6 +19,7 @@ from .prediction_difference import (
     summarize_prediction_difference,
 )
 from .replacement import replace_activations
+from .resampling import Bootstrap
 
 # TensorFlow has loaded its Keras already; the other one is left alone.
 if _flavour_of_tensorflow() == "tf_keras":

@@ -1,4 +1,4 @@
-"""Which Keras an object belongs to, without importing either."""
+"""Which Keras, or other library, an object belongs to, without importing any."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ def flavour_of(instance: Any, base: str) -> str | None:
         if cls.__name__ == base and root in ("keras", "tf_keras"):
             return root
     return None
+
+
+def is_of_a_library(symbol: Any) -> bool:
+    """Whether a class or a function is TensorFlow's, Keras's or ours, not a user's."""
+    root = str(getattr(symbol, "__module__", "")).partition(".")[0]
+    return root in ("keras", "tf_keras", "tensorflow", "smelu_tf")
 
 
 def flavour_of_tensorflow() -> str:

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow.experimental.numpy as tnp
 
 from .difference_counts import PredictionDifferenceCounts
-from .differences import DifferenceKind, comparable, distance, over_labels
+from .difference_kinds import DifferenceKind, comparable, distance, over_labels
 
 _DTYPES = ("float64", "float32")
 
@@ -27,7 +27,7 @@ class PredictionDifferenceMixin:
 
     Args:
         num_models: how many models are compared, two or more.
-        kind: a name of `differences.KINDS`: `relative`, `absolute`, `euclidean`,
+        kind: a name of `difference_kinds.KINDS`: `relative`, `absolute`, `euclidean`,
             `squared`, `logit` or `hamming`; `DifferenceKind` says what they are.
         from_logits: the predictions are logits.
         threshold: of `hamming`, as in `DifferenceKind`.
@@ -42,7 +42,6 @@ class PredictionDifferenceMixin:
     Source: Shamir & Lin, arXiv 2202.06499, use the relative difference.
 
     Example:
-        >>> import smelu_tf
         >>> metric = smelu_tf.metrics.PredictionDifference(num_models=2)
         >>> metric.update_state(None, [[0.10, 0.12], [0.20, 0.20]])
         >>> round(float(metric.result()), 4)
@@ -122,12 +121,19 @@ class PredictionDifferenceMixin:
         self.totals.assign_add(tf.stack([tf.reduce_sum(weight), num_examples]))
 
     def result(self) -> tf.Tensor:
-        """The mean over all pairs and examples; NaN as long as there is no weight."""
+        """The mean over all pairs and examples; NaN as long as there is no weight.
+
+        Returns:
+            A scalar of the metric's dtype.
+        """
         mean = tf.reduce_mean(tf.convert_to_tensor(self.pair_sums))
         return mean / tf.convert_to_tensor(self.totals)[0]
 
     def counts(self) -> PredictionDifferenceCounts:
         """What has been added, each pair's sum; the variables are read once.
+
+        Returns:
+            The counts, which are added up, stored and read again without a Keras.
 
         Raises:
             ValueError: predictions were not finite.

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .differences import DifferenceKind, check_predictions, check_weights, pair_sums
+from .difference_kinds import DifferenceKind
+from .differences import pair_sums
+from .prediction_checks import check_predictions, check_weights
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,7 +90,8 @@ class PredictionDifferenceCounts:
         """The counts of some examples.
 
         Args:
-            predictions: as in `differences.check_predictions`.
+            predictions: (num_models, num_examples) or (num_models, num_examples,
+                num_labels); at least two models.
             weights: of the examples, (num_examples,), not negative; equal where None.
                 They may all be 0.
             kind: of the difference.
@@ -175,7 +178,14 @@ class PredictionDifferenceCounts:
         return float(np.mean(self.pair_sums) / self.weight)
 
     def to_dict(self) -> dict[str, Any]:
-        """All there is, ready for JSON, which keeps every bit."""
+        """All there is, ready for JSON, which keeps every bit.
+
+        Example:
+            >>> counts = PredictionDifferenceCounts.of([[0.10, 0.20], [0.12, 0.20]])
+            >>> again = PredictionDifferenceCounts.from_dict(counts.to_dict())
+            >>> again.result() == counts.result()
+            True
+        """
         return {
             "kind": dataclasses.asdict(self.kind),
             "num_models": self.num_models,

@@ -7,14 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .bootstrap import Bootstrap, Interval, bootstrap_interval
-from .differences import (
-    DifferenceKind,
-    check_predictions,
-    check_weights,
-    comparable,
-    example_differences,
-)
+from .bootstrap import Interval, bootstrap_interval
+from .difference_kinds import DifferenceKind, probabilities
+from .differences import example_differences
+from .prediction_checks import check_predictions, check_weights
+from .resampling import Bootstrap
 
 MAX_SLICES = 50
 """How many slices are shown one by one."""
@@ -270,9 +267,8 @@ def _measure(
 
 def _mean_predictions(p: np.ndarray, kind: DifferenceKind) -> np.ndarray:
     """The models' mean probability, (num_examples[, num_labels])."""
-    probability = DifferenceKind("absolute", from_logits=kind.from_logits)
     parts = [
-        comparable(p[:, i : i + _CHUNK].astype(np.float64), probability).mean(axis=0)
+        probabilities(p[:, i : i + _CHUNK].astype(np.float64), kind).mean(axis=0)
         for i in range(0, p.shape[1], _CHUNK)
     ]
     return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""How far two predictions are apart, and all pairs of models on every example."""
+"""How far predictions are apart, over all pairs of models, on every example."""
 
 from __future__ import annotations
 
@@ -8,213 +8,17 @@ from typing import Any
 
 import numpy as np
 
-KINDS = ("relative", "absolute", "euclidean", "squared", "logit", "hamming")
-"""What `DifferenceKind` knows by name."""
-
-# Where logits of probabilities end: as Keras does it in its cross-entropies.
-EPSILON = 1e-7
+from .difference_kinds import (
+    DifferenceKind,
+    comparable,
+    distance,
+    over_labels,
+    probabilities,
+)
+from .prediction_checks import check_predictions, check_weights
 
 # Values of a chunk of examples, float64: those of all models stay in the cache.
 _CHUNK_VALUES = 1 << 17
-
-
-@dataclasses.dataclass(frozen=True)
-class DifferenceKind:
-    """A kind of difference between predictions p and q of one example.
-
-        relative    2 · |p - q| / (p + q), 0 where both are 0; the mean over labels
-        absolute    |p - q|, the sum over labels: the L1 distance
-        euclidean   sqrt((p - q)²), of the sum over labels: the L2 distance
-        squared     (p - q)², the sum over labels: its mean over all pairs of models
-                    is twice their variance
-        logit       |logit p - logit q|, the mean over labels
-        hamming     whether the predicted labels differ, 0 or 1
-
-    Probabilities nearer than 1e-7 to 0 or 1 have the logit of 1e-7 or 1 - 1e-7 (±16.1);
-    where predictions are given as logits, `logit` takes them as they are.
-
-    Args:
-        name: one of these.
-        from_logits: the predictions are logits, of which other kinds take the sigmoid,
-            each label's own.
-        threshold: of `hamming`: above this probability a label is predicted; of several
-            labels each is then compared for itself, and the mean taken. None is 0.5
-            for one label, and for several the one with the highest prediction. Click
-            rates lie far below 0.5: choose where one's own decisions change.
-
-    Raises:
-        ValueError: an unknown name, or a threshold that is none.
-
-    Example:
-        >>> DifferenceKind("hamming", threshold=0.02).name
-        'hamming'
-    """
-
-    name: str = "relative"
-    from_logits: bool = False
-    threshold: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.name not in KINDS:
-            raise ValueError(
-                f"kind: expected one of {', '.join(KINDS)}, received {self.name!r}."
-            )
-        if self.threshold is None:
-            return
-        if self.name != "hamming":
-            raise ValueError(
-                f"threshold: expected None for the kind {self.name}, received "
-                f"{self.threshold!r}."
-            )
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(
-                "threshold: expected a probability from 0 to 1, received "
-                f"{self.threshold!r}."
-            )
-
-    @classmethod
-    def of(cls, kind: str | DifferenceKind) -> DifferenceKind:
-        """The kind of a name; a kind is itself."""
-        return kind if isinstance(kind, DifferenceKind) else cls(kind)
-
-
-def check_predictions(
-    predictions: Any, kind: str | DifferenceKind = "relative"
-) -> np.ndarray:
-    """Predictions as a floating array of checked shape and values.
-
-    Args:
-        predictions: (num_models, num_examples) or (num_models, num_examples,
-            num_labels); at least two models. NumPy, TensorFlow or lists.
-        kind: what they are to be compared by.
-
-    Returns:
-        The array, not copied where it was one.
-
-    Raises:
-        ValueError: other shapes, fewer than two models, no examples, values that are
-            not finite; or that are negative for `relative`, or not from 0 to 1 for
-            `logit` and `hamming`, unless they are logits.
-    """
-    p = np.asarray(predictions)
-    if not np.issubdtype(p.dtype, np.floating):
-        p = p.astype(np.float64)
-    if p.ndim not in (2, 3) or p.shape[0] < 2 or 0 in p.shape:
-        raise ValueError(
-            "predictions: expected shape (num_models, num_examples[, num_labels]) with "
-            f"2 models or more, received {p.shape}."
-        )
-    kind = DifferenceKind.of(kind)
-    low, high, values = -np.inf, np.inf, "finite values"
-    if not kind.from_logits and kind.name in ("logit", "hamming"):
-        low, high, values = 0, 1, "probabilities from 0 to 1"
-    elif not kind.from_logits and kind.name == "relative":
-        low, values = 0, "finite values of 0 or more"
-    # Extremes are NaN where any value is.
-    smallest, largest = float(p.min()), float(p.max())
-    if not (np.isfinite(smallest + largest) and low <= smallest and largest <= high):
-        bad = p[~(np.isfinite(p) & (p >= low) & (p <= high))]
-        raise ValueError(f"predictions: expected {values}, received {bad.flat[0]}.")
-    return p
-
-
-def check_weights(
-    weights: Any, num_examples: int, may_be_zero: bool = False
-) -> np.ndarray:
-    """Weights of examples as float64 (num_examples,); 1 where None.
-
-    Args:
-        weights: of the examples.
-        num_examples: how many there are.
-        may_be_zero: whether they may all be 0, as those of a part of the examples may.
-
-    Raises:
-        ValueError: another shape, values that are negative or not finite, or all 0.
-    """
-    if weights is None:
-        return np.ones(num_examples)
-    w = np.asarray(weights, np.float64)
-    if w.shape != (num_examples,):
-        raise ValueError(
-            f"weights: expected shape ({num_examples},), received {w.shape}."
-        )
-    if not np.all(np.isfinite(w)) or np.any(w < 0):
-        raise ValueError(
-            "weights: expected finite values of 0 or more, received others."
-        )
-    if not may_be_zero and not np.any(w > 0):
-        raise ValueError("weights: expected values that are not all 0, received zeros.")
-    return w
-
-
-def comparable(values: Any, kind: DifferenceKind, numpy: Any = np) -> Any:
-    """What of predictions the distance is taken of.
-
-    Args:
-        values: floating, of two axes, or of three, the last one of which is labels.
-        kind: of the difference.
-        numpy: `np` for arrays, TensorFlow's `tnp` for tensors: one formula for both.
-
-    Returns:
-        Logits or probabilities, of the same shape and dtype. Of `hamming` what is
-        predicted: bool of the same shape, by a threshold; or where there are several
-        labels and no threshold the likeliest one, int, without the last axis.
-    """
-    # In this dtype: TensorFlow's NumPy would make float64 of Python's numbers.
-    one = numpy.ones_like(values)
-    if kind.name == "logit":
-        if kind.from_logits:
-            return values
-        p = numpy.clip(values, EPSILON * one, one - EPSILON * one)
-        return numpy.log(p) - numpy.log1p(-p)
-    if kind.from_logits:
-        values = numpy.exp(-numpy.logaddexp(one - one, -values))
-    if kind.name == "hamming":
-        has_labels = len(values.shape) == 3 and values.shape[-1] != 1
-        if has_labels and kind.threshold is None:
-            return numpy.argmax(values, axis=-1)
-        return values > (0.5 if kind.threshold is None else kind.threshold)
-    return values
-
-
-def distance(x: Any, y: Any, kind: DifferenceKind, numpy: Any = np) -> Any:
-    """The distance of each element, before labels are reduced.
-
-    Args:
-        x: as `comparable` returns it.
-        y: as x, or a shape that broadcasts to it.
-        kind: of the difference.
-        numpy: as in `comparable`.
-
-    Returns:
-        Of x's shape and dtype; of `euclidean` the square, of `hamming` bool.
-    """
-    if kind.name == "hamming":
-        return numpy.not_equal(x, y)
-    if kind.name in ("squared", "euclidean"):
-        return numpy.square(x - y)
-    if kind.name == "relative":
-        total = x + y
-        safe = numpy.where(total > 0, total, numpy.ones_like(total))
-        return 2 * numpy.abs(x - y) / safe
-    return numpy.abs(x - y)
-
-
-def over_labels(
-    each: Any, kind: DifferenceKind, by_label: bool, numpy: Any = np
-) -> Any:
-    """One difference of an example's labels.
-
-    Args:
-        each: as `distance` returns it.
-        kind: of the difference.
-        by_label: whether its last axis is labels.
-        numpy: as in `comparable`.
-    """
-    if by_label:
-        by_sum = kind.name in ("absolute", "euclidean", "squared")
-        each = (numpy.sum if by_sum else numpy.mean)(each, axis=-1)
-    return numpy.sqrt(each) if kind.name == "euclidean" else each
 
 
 def example_differences(
@@ -399,8 +203,7 @@ def _chunks(
 
 def _predicted_by_mean(values: np.ndarray, kind: DifferenceKind) -> np.ndarray:
     """The labels that the models' mean probability predicts."""
-    probability = DifferenceKind("absolute", from_logits=kind.from_logits)
-    mean = _mean(comparable(values.astype(np.float64), probability))
+    mean = _mean(probabilities(values.astype(np.float64), kind))
     return comparable(mean[None], dataclasses.replace(kind, from_logits=False))[0]
 
 

@@ -101,7 +101,19 @@ class SignalPreservingMixin:
     def __call__(
         self, shape: Sequence[int], dtype: Any = None, **kwargs: Any
     ) -> tf.Tensor:
-        """A kernel; its last axis is the outputs', all others are inputs'."""
+        """A kernel.
+
+        Args:
+            shape: its last axis is the outputs', all others are inputs'.
+            dtype: of the kernel; None is the Keras's own default.
+            **kwargs: of Keras's `RandomNormal`, which draws the numbers.
+
+        Returns:
+            A tensor of this shape and dtype.
+
+        Raises:
+            ValueError: a shape of one axis, or with fewer than two inputs.
+        """
         fan_in = int(np.prod(shape[:-1]))
         if len(shape) < 2 or fan_in < 2:
             raise ValueError(

@@ -36,6 +36,12 @@ def set_kernel(policy: KernelPolicy) -> None:
 
     Raises:
         ValueError: another policy.
+
+    Example:
+        >>> set_kernel("ops")  # XLA is out of the way where one looks for a fault
+        >>> get_kernel()
+        'ops'
+        >>> set_kernel("auto")
     """
     global _policy
     if policy not in _POLICIES:
@@ -46,7 +52,15 @@ def set_kernel(policy: KernelPolicy) -> None:
 
 
 def get_kernel() -> KernelPolicy:
-    """The policy in force."""
+    """How activations are run at present.
+
+    Returns:
+        The policy that `set_kernel` was last called with, `auto` at first.
+
+    Example:
+        >>> get_kernel()
+        'auto'
+    """
     return _policy
 
 

@@ -22,8 +22,9 @@ def get(identifier: str | Activation) -> Activation:
 
     Args:
         identifier: `smelu`, `smelu:0.5` (beta), `gsmelu:1:1:0.1` or, by name,
-            `gsmelu:g_minus=0.1`, `rescu:0.5:normal`, `swish:2`, `relu`, `gelu`, another
-            name below, a function, or a layer.
+            `gsmelu:g_minus=0.1`, `rescu:0.5:normal`, `swish:2`; without parameters
+            `relu`, `linear`, `silu`, `gelu`, `softplus`, `elu`, `selu`, `sigmoid` or
+            `tanh`; or a function, or a layer.
 
     Returns:
         A function of a tensor. Both Kerases can serialise those named here.
@@ -34,6 +35,9 @@ def get(identifier: str | Activation) -> Activation:
     Example:
         >>> get("smelu:0.5")(tf.constant([0.0])).numpy()
         array([0.125], dtype=float32)
+        >>> layer = tf.keras.layers.Dense(8, activation=get("gsmelu:g_minus=0.1"))
+        >>> layer.activation
+        NamedActivation(identifier='gsmelu:g_minus=0.1')
     """
     if callable(identifier):
         return identifier

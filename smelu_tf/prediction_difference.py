@@ -7,14 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .differences import (
-    DifferenceKind,
-    check_predictions,
-    check_weights,
-    differences_from_mean,
-    example_differences,
-    pair_means,
-)
+from .difference_kinds import DifferenceKind
+from .differences import differences_from_mean, example_differences, pair_means
+from .prediction_checks import check_predictions, check_weights
 
 REFERENCES = ("pairs", "mean")
 """What models are compared with: one another, or the ensemble's mean."""

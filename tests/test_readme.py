@@ -45,7 +45,7 @@ def test_every_target_script_and_page_named_exists():
 
 
 def test_every_flag_named_exists():
-    sources = "".join(path.read_text() for path in (ROOT / "scripts").glob("*.py"))
+    sources = "".join(path.read_text() for path in (ROOT / "scripts").rglob("*.py"))
     shell = "".join(blocks("sh"))
     flags = {flag for flag in re.findall(r"--(\w+)[=\s]", shell)}
     assert [flag for flag in flags if f'"{flag}"' not in sources] == []

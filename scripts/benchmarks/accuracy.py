@@ -7,71 +7,26 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 import tf_keras
 
 from benchmarks import peers
-from benchmarks.report import Result, aligned
-from smelu_tf.models import (
-    BinaryMetrics,
-    OptimizerConfig,
-    WideDeep,
-    WideDeepConfig,
-    WideDeepOptimizer,
+from benchmarks.report import Result
+from benchmarks.tuned_models import (
+    DEEPCTR,
+    OURS,
+    Recipe,
+    Settings,
+    Train,
+    deepctr,
+    ours,
 )
-from smelu_tf.pipelines import Batch, Schema, named_schema, open_rows
-
-OURS = ("relu", "smelu:0.5", "smelu:1")
-DEEPCTR = ("WDL", "DCN")
-OPTIMIZERS = ("adam", "adagrad")
-
-_READ = 16384  # rows read at once
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What all models share, and the grid that each is tuned over.
-
-    Attributes:
-        batch_size: rows a batch.
-        passes: how often the training rows are read, in their order.
-        embedding_dim: the width of an id's embedding.
-        hidden_units: the widths of the MLP's layers.
-        unknown_rate: as in `WideDeepConfig`; of our models only.
-        adam_rates: learning rates tried with Adam.
-        adagrad_rates: learning rates tried with Adagrad.
-        tuning_seeds: models trained for each place of the grid.
-        held_out: the part of the training rows, the last, that the rate is chosen by.
-        seeds: models trained in the end.
-    """
-
-    batch_size: int = 256
-    passes: int = 1
-    embedding_dim: int = 8
-    hidden_units: tuple[int, ...] = (128, 64, 32)
-    unknown_rate: float = 0.0
-    adam_rates: tuple[float, ...] = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008)
-    adagrad_rates: tuple[float, ...] = (0.01, 0.03, 0.1)
-    tuning_seeds: int = 2
-    held_out: float = 0.1
-    seeds: int = 5
-
-    def grid(self) -> Iterator[Recipe]:
-        """Every optimizer with every rate."""
-        for name, rates in (("adam", self.adam_rates), ("adagrad", self.adagrad_rates)):
-            for rate in rates:
-                yield Recipe(name, rate)
-
-
-class Recipe(NamedTuple):
-    """An optimizer and its learning rate."""
-
-    optimizer: str
-    rate: float
+from command_line import aligned
+from smelu_tf.models import BinaryMetrics
+from smelu_tf.pipelines import InMemoryRows, Schema, named_schema, open_rows
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -115,30 +70,6 @@ class Difference:
     standard_error: float
 
 
-@dataclasses.dataclass(frozen=True)
-class _Data:
-    """The rows of a comparison, all transformed by one schema."""
-
-    schema: Schema
-    train: peers.Rows
-    test: peers.Rows
-
-    def shape(self, settings: Settings) -> peers.Shape:
-        """What all models have in common."""
-        several = [(c.num_ids, c.max_values) for c in self.schema.multivalued]
-        return peers.Shape(
-            self.schema.num_ids,
-            self.train.numeric.shape[1],
-            settings.embedding_dim,
-            settings.hidden_units,
-            tuple(several),
-        )
-
-
-Train = Callable[[peers.Rows, Recipe, int, peers.Rows], np.ndarray]
-"""Trains on rows, by a recipe, with a seed; gives the logits of other rows."""
-
-
 def num_trainings(settings: Settings) -> int:
     """What `compare` reports as done in the end."""
     grid = len([*settings.grid()]) * settings.tuning_seeds
@@ -170,13 +101,11 @@ def compare(
         ValueError: files that are missing, or rows that do not parse.
     """
     peers.import_deepctr()
-    data = _read(train_files, test_files, schema_name)
-    shape = data.shape(settings)
-    models: dict[str, Train] = {
-        f"smelu-tf {activation}": _ours(activation, data.schema, settings)
-        for activation in OURS
+    data = _Data.read(train_files, test_files, schema_name)
+    models = {f"smelu-tf {name}": ours(name, data.schema, settings) for name in OURS}
+    models |= {
+        f"deepctr {kind}": deepctr(kind, data.schema, settings) for kind in DEEPCTR
     }
-    models |= {f"deepctr {kind}": _deepctr(kind, shape, settings) for kind in DEEPCTR}
     done = itertools.count(1)
 
     def counted(train: Train) -> Train:
@@ -246,7 +175,25 @@ def table(scores: Sequence[Score], differences: Sequence[Difference]) -> str:
     return "\n\n".join(parts)
 
 
-# ------------------------------------------------------------------- comparison
+@dataclasses.dataclass(frozen=True)
+class _Data:
+    """The rows of a comparison, all transformed by one schema."""
+
+    schema: Schema
+    train: InMemoryRows
+    test: InMemoryRows
+
+    @classmethod
+    def read(cls, train_files: str, test_files: str, schema_name: str) -> _Data:
+        """Reads them; all have the weight 1, as DeepCTR's models take none."""
+        train, test = open_rows(train_files), open_rows(test_files)
+        with train.errors():
+            schema = train.complete(named_schema(schema_name))
+        rows = [InMemoryRows.read(files, schema) for files in (train, test)]
+        return cls(
+            schema,
+            *(dataclasses.replace(r, weight=np.ones_like(r.label)) for r in rows),
+        )
 
 
 def _score(name: str, train: Train, data: _Data, settings: Settings) -> Score:
@@ -270,7 +217,7 @@ def _score(name: str, train: Train, data: _Data, settings: Settings) -> Score:
     )
 
 
-def _tuned(train: Train, rows: peers.Rows, settings: Settings) -> Recipe:
+def _tuned(train: Train, rows: InMemoryRows, settings: Settings) -> Recipe:
     """The recipe with the least log loss on the last rows when trained on the others.
 
     Seeds share their numbers with the models trained in the end, but those see other
@@ -320,95 +267,3 @@ def _deviation(values: Sequence[float]) -> float:
 
 def _with_deviation(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.5f} ± {_deviation(values):.5f}"
-
-
-# ----------------------------------------------------------------------- models
-
-
-def _ours(activation: str, schema: Schema, settings: Settings) -> Train:
-    config = WideDeepConfig(
-        embedding_dim=settings.embedding_dim,
-        hidden_units=settings.hidden_units,
-        activation=activation,
-        unknown_rate=settings.unknown_rate,
-    )
-
-    def train(
-        rows: peers.Rows, recipe: Recipe, seed: int, others: peers.Rows
-    ) -> np.ndarray:
-        model = WideDeep(schema, config, seed)
-        optimizer = OptimizerConfig(recipe.optimizer, recipe.rate)
-        model.compile(WideDeepOptimizer.of(optimizer), weighted_metrics=[])
-        batches = _batches(rows, schema, settings.batch_size)
-        model.fit(batches, epochs=settings.passes, verbose=0)
-        logits = model.predict(_batches(others, schema, _READ), verbose=0)
-        return logits[:, 0]
-
-    return train
-
-
-def _deepctr(kind: str, shape: peers.Shape, settings: Settings) -> Train:
-    """With the package's own regularization and initial weights."""
-    optimizers = {
-        "adam": tf_keras.optimizers.legacy.Adam,
-        "adagrad": tf_keras.optimizers.legacy.Adagrad,
-    }
-
-    def train(
-        rows: peers.Rows, recipe: Recipe, seed: int, others: peers.Rows
-    ) -> np.ndarray:
-        tf_keras.utils.set_random_seed(seed)  # some of its layers have no seed
-        model = peers.deepctr_model(kind, shape, seed)
-        optimizer = optimizers[recipe.optimizer](recipe.rate)
-        model.compile(optimizer, "binary_crossentropy")
-        model.fit(
-            peers.deepctr_inputs(rows),
-            rows.label,
-            batch_size=settings.batch_size,
-            epochs=settings.passes,
-            shuffle=False,
-            verbose=0,
-        )
-        inputs = peers.deepctr_inputs(others)
-        predicted = model.predict(inputs, batch_size=_READ, verbose=0)[:, 0]
-        p = np.clip(predicted.astype(np.float64), 1e-7, 1 - 1e-7)
-        return np.log(p / (1 - p))
-
-    return train
-
-
-# ------------------------------------------------------------------------- data
-
-
-def _read(train_files: str, test_files: str, schema_name: str) -> _Data:
-    train, test = open_rows(train_files), open_rows(test_files)
-    with train.errors():
-        schema = train.complete(named_schema(schema_name))
-        train_rows = _in_memory(train.batches(schema, _READ), schema)
-    with test.errors():
-        test_rows = _in_memory(test.batches(schema, _READ), schema)
-    return _Data(schema, train_rows, test_rows)
-
-
-def _in_memory(batches: tf.data.Dataset, schema: Schema) -> peers.Rows:
-    read: list[Batch] = [*batches.as_numpy_iterator()]
-    if not read:
-        raise ValueError("data: expected rows, received none.")
-
-    def joined(name: str) -> np.ndarray:
-        return np.concatenate([batch.features[name] for batch in read])
-
-    return peers.Rows(
-        joined("numeric"),
-        joined("ids"),
-        np.concatenate([batch.label for batch in read]),
-        tuple(joined(column.name) for column in schema.multivalued),
-    )
-
-
-def _batches(rows: peers.Rows, schema: Schema, batch_size: int) -> tf.data.Dataset:
-    features = {"numeric": rows.numeric, "ids": rows.ids}
-    for column, values in zip(schema.multivalued, rows.several, strict=True):
-        features[column.name] = values
-    batch = Batch(features, rows.label, np.ones_like(rows.label))
-    return tf.data.Dataset.from_tensor_slices(batch).batch(batch_size).prefetch(4)

@@ -10,8 +10,9 @@ from typing import Any
 import tensorflow as tf
 
 import smelu_tf
-from benchmarks.report import Result, aligned
+from benchmarks.report import Result
 from benchmarks.timing import interleaved_seconds, median_ratio
+from command_line import aligned
 from smelu_tf.functional import DENSITIES
 
 Activation = Callable[[tf.Tensor], tf.Tensor]

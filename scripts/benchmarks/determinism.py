@@ -5,15 +5,15 @@ A process cannot do without them again, so that either way of training has its o
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import statistics
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks.report import Result, aligned, figure_rows
+from benchmarks import workers
+from benchmarks.report import Result, figure_rows
 from benchmarks.timing import interleaved_seconds, median_ratio
+from command_line import aligned
 
 WAYS = ("any_order", "deterministic")
 BATCH_SIZES = (256, 4096)
@@ -36,24 +36,14 @@ def measure(folder: Path, rounds: int, show: Callable[[int], None]) -> list[Resu
     from smelu_tf.pipelines import generate
 
     generate(folder, num_rows=_NUM_ROWS, num_days=1)
-    context = multiprocessing.get_context("spawn")
+    arguments = {way: (folder / "day_0.tsv", way == WAYS[1]) for way in WAYS}
     done = 0
     results = []
-    with contextlib.ExitStack() as stack:
-        pipes = {}
-        for way in WAYS:
-            pipes[way], theirs = context.Pipe()
-            arguments = (folder / "day_0.tsv", way == WAYS[1], theirs)
-            process = context.Process(target=_train_when_told, args=arguments)
-            process.start()
-            theirs.close()  # so that its end is noticed here
-            stack.callback(process.join)
-            stack.callback(pipes[way].close)
+    with workers.started(_train_when_told, arguments) as pipes:
 
         def trained(way: str, batch_size: int) -> None:
             nonlocal done
-            pipes[way].send(batch_size)
-            pipes[way].recv()
+            workers.ask(pipes[way], batch_size)
             done += 1
             show(done)
 
@@ -94,7 +84,4 @@ def _train_when_told(file: Path, deterministic: bool, pipe: Connection) -> None:
     schema = files.complete(CRITEO)
     rows = InMemoryRows.read(files, schema)
     model = Replicas([PRESETS["criteo_small"]()], schema)
-    with contextlib.suppress(EOFError, KeyboardInterrupt):
-        while True:
-            model.train(rows.batches(pipe.recv()))
-            pipe.send(None)
+    workers.answer(pipe, lambda batch_size: model.train(rows.batches(batch_size)))

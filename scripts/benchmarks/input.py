@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.report import Result, aligned
+from benchmarks.report import Result
 from benchmarks.timing import interleaved_seconds
+from command_line import aligned
 from smelu_tf.pipelines import (
     CRITEO,
     Categorical,
@@ -29,7 +30,8 @@ from smelu_tf.pipelines import (
     read_parquet,
     read_text,
 )
-from smelu_tf.pipelines.generator import GeneratedRows, generate_rows
+from smelu_tf.pipelines.generated_rows import GeneratedRows
+from smelu_tf.pipelines.generator import generate_rows
 
 BATCH = 4096
 ROUNDS = 5

@@ -7,13 +7,14 @@ import dataclasses
 import functools
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from smelu_tf.pipelines import InMemoryRows
 from smelu_tf.pipelines.parallel import untuned
 
 Call = Callable[[], object]
@@ -40,34 +41,6 @@ class Shape:
     embedding_dim: int
     hidden_units: tuple[int, ...]
     several: tuple[tuple[int, int], ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows in memory.
-
-    Attributes:
-        numeric: float32 (n, num_numeric).
-        ids: int32 (n, columns).
-        label: float32 (n,).
-        several: of each multi-valued column int32 (n, values), padded with -1.
-    """
-
-    numeric: np.ndarray
-    ids: np.ndarray
-    label: np.ndarray
-    several: tuple[np.ndarray, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-    def __getitem__(self, part: slice) -> Rows:
-        return Rows(
-            self.numeric[part],
-            self.ids[part],
-            self.label[part],
-            tuple(values[part] for values in self.several),
-        )
 
 
 # --------------------------------------------------------------------- DeepCTR
@@ -138,16 +111,28 @@ def deepctr_model(kind: str, shape: Shape, seed: int = 0, **settings: Any) -> An
         )
 
 
-def deepctr_inputs(rows: Rows) -> dict[str, np.ndarray]:
-    """What `deepctr_model` takes: a dict of arrays."""
-    inputs = {f"C{i}": ids for i, ids in enumerate(np.ascontiguousarray(rows.ids.T))}
-    inputs |= {f"M{i}": ids + 1 for i, ids in enumerate(rows.several)}
-    if rows.numeric.shape[1]:
-        inputs["numeric"] = rows.numeric
+def deepctr_inputs(
+    features: Mapping[str, np.ndarray], several: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """What `deepctr_model` takes: a dict of arrays.
+
+    Args:
+        features: as in `Batch`.
+        several: the names of the multi-valued columns in it.
+    """
+    inputs = _by_column(features["ids"])
+    inputs |= {f"M{i}": features[name] + 1 for i, name in enumerate(several)}
+    if features["numeric"].shape[1]:
+        inputs["numeric"] = features["numeric"]
     return inputs
 
 
-def deepctr_call(shape: Shape, rows: Rows, batch_size: int) -> Call:
+def _by_column(ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Ids (n, columns) as a dict of arrays (n,)."""
+    return {f"C{i}": column for i, column in enumerate(np.ascontiguousarray(ids.T))}
+
+
+def deepctr_call(shape: Shape, rows: InMemoryRows, batch_size: int) -> Call:
     """Trains DeepCTR's WDL the fastest way that is still the package's own.
 
     That is `fit` on a cached dataset with the legacy Adagrad. `fit` on arrays was
@@ -156,7 +141,7 @@ def deepctr_call(shape: Shape, rows: Rows, batch_size: int) -> Call:
     """
     model = deepctr_model("WDL", shape)
     model.compile(tf_keras.optimizers.legacy.Adagrad(RATE), "binary_crossentropy")
-    batches = _cached((deepctr_inputs(rows), rows.label), batch_size)
+    batches = _cached((deepctr_inputs(rows.features), rows.label), batch_size)
     return functools.partial(model.fit, batches, verbose=0)
 
 
@@ -177,7 +162,7 @@ class _Embeddings(tf_keras.layers.Layer):
         return {name: self._columns[name](column) for name, column in ids.items()}
 
 
-def tfrs_call(shape: Shape, rows: Rows, batch_size: int) -> Call:
+def tfrs_call(shape: Shape, rows: InMemoryRows, batch_size: int) -> Call:
     """Trains TensorFlow Recommenders' `Ranking`, a DLRM.
 
     Its MLP over the numbers is the package's default, the one over the products has the
@@ -194,8 +179,10 @@ def tfrs_call(shape: Shape, rows: Rows, batch_size: int) -> Call:
         task=tfrs.tasks.Ranking(loss),
     )
     model.compile(tf_keras.optimizers.legacy.Adagrad(RATE))
-    ids = {f"C{i}": own for i, own in enumerate(np.ascontiguousarray(rows.ids.T))}
-    features = {"dense_features": rows.numeric, "sparse_features": ids}
+    features = {
+        "dense_features": rows.features["numeric"],
+        "sparse_features": _by_column(rows.features["ids"]),
+    }
     batches = _cached((features, rows.label), batch_size)
     return functools.partial(model.fit, batches, verbose=0)
 
@@ -219,7 +206,7 @@ def has_torch() -> bool:
     return True
 
 
-def torch_call(shape: Shape, rows: Rows, batch_size: int) -> Call:
+def torch_call(shape: Shape, rows: InMemoryRows, batch_size: int) -> Call:
     """Trains a wide-and-deep model in PyTorch, eagerly, on tensors in memory.
 
     One table for all columns with sparse gradients, and for the rest the fused Adagrad:
@@ -230,8 +217,8 @@ def torch_call(shape: Shape, rows: Rows, batch_size: int) -> Call:
     torch.manual_seed(0)
     torch.sparse.check_sparse_tensor_invariants.disable()  # else it warns of the choice
     offsets = np.cumsum((0, *shape.num_ids[:-1]))
-    ids = torch.from_numpy(rows.ids + offsets).split(batch_size)
-    numeric = torch.from_numpy(rows.numeric).split(batch_size)
+    ids = torch.from_numpy(rows.features["ids"] + offsets).split(batch_size)
+    numeric = torch.from_numpy(rows.features["numeric"]).split(batch_size)
     label = torch.from_numpy(rows.label).split(batch_size)
     num_ids = sum(shape.num_ids)
     deep_table = torch.nn.Embedding(num_ids, shape.embedding_dim, sparse=True)

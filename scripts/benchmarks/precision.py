@@ -8,7 +8,8 @@ import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.report import Result, aligned
+from benchmarks.report import Result
+from command_line import aligned
 from smelu_tf.models import (
     DataConfig,
     OptimizerConfig,

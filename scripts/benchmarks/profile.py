@@ -12,7 +12,8 @@ import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from benchmarks import training
-from benchmarks.report import Result, aligned
+from benchmarks.report import Result
+from command_line import aligned
 
 WARM_UP = 3  # passes before the one that is profiled
 
@@ -31,7 +32,7 @@ def measure(
 
     Args:
         activation: of the MLP.
-        compute_dtype: `float32` or `bfloat16`.
+        compute_dtype: `float32`, `bfloat16` or `float16`.
         sizes: as in `training.measure`.
         folder: an empty folder for the profile.
         show: is told how many of the passes are done.

@@ -6,8 +6,9 @@ import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.report import Result, aligned, figure_rows
+from benchmarks.report import Result, figure_rows
 from benchmarks.timing import interleaved_seconds, median_ratio
+from command_line import aligned
 from smelu_tf.models import PRESETS, Replicas, with_seed
 from smelu_tf.pipelines import CRITEO, InMemoryRows, generate, open_rows
 

@@ -37,18 +37,6 @@ def as_json(results: Sequence[Result]) -> str:
     return json.dumps({"results": values, "environment": environment()}, indent=1)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as lines, the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
-
-
 def figure_rows(results: Sequence[Result]) -> list[list[str]]:
     """A row of cells a figure: name, value, unit."""
     return [

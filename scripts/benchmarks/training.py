@@ -14,8 +14,9 @@ import tensorflow as tf
 from absl import logging
 
 from benchmarks import peers
-from benchmarks.report import Result, aligned
+from benchmarks.report import Result
 from benchmarks.timing import Call, interleaved_seconds, median_ratio
+from command_line import aligned
 from smelu_tf.models import (
     BinaryMetrics,
     OptimizerConfig,
@@ -32,6 +33,7 @@ from smelu_tf.pipelines import (
     CRITEO,
     Batch,
     Categorical,
+    InMemoryRows,
     Numeric,
     Schema,
     convert,
@@ -162,7 +164,7 @@ def _models(sizes: Sizes, timer: _Timer) -> list[Result]:
     rows = random_rows(sizes.num_ids, sizes)
     shape = peers.Shape(
         (sizes.num_ids,) * len(CRITEO.categorical),
-        rows.numeric.shape[1],
+        rows.features["numeric"].shape[1],
         sizes.embedding_dim,
         sizes.hidden_units,
     )
@@ -243,7 +245,7 @@ def _rate_ratio(times: Mapping[str, list[float]], name: str, reference: str) -> 
 def our_call(
     activation: str,
     compute_dtype: str,
-    rows: peers.Rows,
+    rows: InMemoryRows,
     sizes: Sizes,
     num_ids: int | None = None,
 ) -> Call:
@@ -303,23 +305,29 @@ def _schema(num_ids: int) -> Schema:
     )
 
 
-def random_rows(num_ids: int, sizes: Sizes) -> peers.Rows:
-    """Rows whose ids follow Zipf's law with exponent 1.2, clipped to `num_ids`."""
+def random_rows(num_ids: int, sizes: Sizes) -> InMemoryRows:
+    """Rows whose ids follow Zipf's law with exponent 1.2, clipped to `num_ids`.
+
+    Their numbers are without flags for missing ones, which not all packages take.
+    """
     random = np.random.default_rng(0)
     num_rows = sizes.num_rows
     ids = random.zipf(1.2, (num_rows, len(CRITEO.categorical)))
-    return peers.Rows(
-        np.log1p(random.gamma(1, 5, (num_rows, len(CRITEO.numeric)))).astype("f"),
-        (np.minimum(ids, num_ids) - 1).astype(np.int32),
-        (random.random(num_rows) < 0.25).astype("f"),
-    )
+    numeric = np.log1p(random.gamma(1, 5, (num_rows, len(CRITEO.numeric)))).astype("f")
+    features = {
+        "numeric": numeric,
+        "ids": (np.minimum(ids, num_ids) - 1).astype(np.int32),
+    }
+    label = (random.random(num_rows) < 0.25).astype("f")
+    return InMemoryRows(features, label, np.ones_like(label))
 
 
-def _batches(rows: peers.Rows, batch_size: int) -> tf.data.Dataset:
+def _batches(rows: InMemoryRows, batch_size: int) -> tf.data.Dataset:
     """The rows as the pipeline makes them: values beside missing flags."""
-    pairs = np.stack([rows.numeric, np.zeros_like(rows.numeric)], axis=2)
-    features = {"numeric": pairs.reshape(len(rows), -1), "ids": rows.ids}
-    batch = Batch(features, rows.label, np.ones_like(rows.label))
+    numeric = rows.features["numeric"]
+    pairs = np.stack([numeric, np.zeros_like(numeric)], axis=2)
+    features = {**rows.features, "numeric": pairs.reshape(len(rows), -1)}
+    batch = Batch(features, rows.label, rows.weight)
     batches = tf.data.Dataset.from_tensor_slices(batch).batch(batch_size)
     return untuned(batches.cache())
 

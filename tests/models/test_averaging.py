@@ -5,12 +5,13 @@ import json
 
 import numpy as np
 import pytest
-import small_rows
 import small_runs
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from part_variables import variables
 from same_weights import assert_same_weights
+from small_rows import SCHEMA, make_rows
 from two_devices import run_on_two_devices
 
 from smelu_tf.models import (
@@ -35,7 +36,6 @@ from smelu_tf.models.replicas import Replicas, with_seed
 from smelu_tf.models.steps import TrainSteps
 from smelu_tf.pipelines import for_replicas
 
-SCHEMA = small_rows.SCHEMA
 SHAPE = WideDeepConfig(embedding_dim=4, hidden_units=(8,), crosses=("site*kind",))
 
 
@@ -82,20 +82,16 @@ def test_a_weight_that_never_changed_is_its_own_average():
         np.testing.assert_array_equal(got, weight)
 
 
-def variables():
-    with tf.name_scope("model/wide/ids"):
-        wide = tf.Variable(tf.zeros([7, 1]), name="table")
+def variables_and_scalar():
     with tf.name_scope("model/deep/embeddings"):
-        table = tf.Variable(tf.ones([7, 2]), name="table")
-        kernel = tf.Variable(tf.ones([2, 3]), name="kernel")
         scalar = tf.Variable(2.0, name="scalar")
-    return wide, table, kernel, scalar
+    return *variables(num_rows=7, units=3), scalar
 
 
 @pytest.mark.parametrize("rule", ["adam", "adagrad"])
 @pytest.mark.parametrize("in_graph", [False, True])
 def test_averages_are_those_of_the_weights_of_all_steps(rule, in_graph):
-    own = variables()
+    own = variables_and_scalar()
     optimizer = WideDeepOptimizer(rule, 0.1, averaging=0.8, l1=0.05)
     optimizer._create_all_weights(own)
     random = np.random.default_rng(0)
@@ -132,7 +128,7 @@ def test_averages_are_those_of_the_weights_of_all_steps(rule, in_graph):
 
 
 def test_only_rows_looked_up_are_touched_in_a_step():
-    _, table, _, _ = variables()
+    _, table, _ = variables(num_rows=7)
     optimizer = WideDeepOptimizer("adam", averaging=0.9)
     for number, rows in enumerate([[0, 1], [2], [1]]):
         grad = tf.ones([len(rows), 2])
@@ -150,7 +146,7 @@ def test_only_rows_looked_up_are_touched_in_a_step():
 
 
 def test_without_averaging_nothing_is_kept():
-    _, table, _, _ = variables()
+    _, table, _ = variables(num_rows=7)
     optimizer = WideDeepOptimizer("adam")
     optimizer._create_all_weights([table])
     assert len(optimizer.weights) == 3  # the step and the moments
@@ -167,7 +163,7 @@ def test_what_is_no_decay_is_refused(decay):
 
 
 def rows(num_rows, seed=0):
-    return small_rows.make_rows(num_rows, seed).batches(32)
+    return make_rows(num_rows, seed).batches(32)
 
 
 def test_a_model_s_averages_are_those_of_its_weights_after_each_batch():

@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from clusters import LED, SERVERS, WORKERS, configure
+from tf_configs import LED, SERVERS, WORKERS, configure
 
 from smelu_tf.models import cluster, strategies
 

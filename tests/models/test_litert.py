@@ -8,6 +8,7 @@ import tensorflow as tf
 from served_models import (
     SCHEMAS,
     SHAPES,
+    check_file,
     film_features,
     random_features,
     random_model,
@@ -19,7 +20,6 @@ from smelu_tf.models import (
     compare_versions,
     evaluate,
     export_model_dir,
-    export_saved_model,
     train,
 )
 from smelu_tf.models.litert import export_litert, load_litert
@@ -36,28 +36,18 @@ def operations(path):
 
 def check(model, features, tmp_path):
     """Compares the file of a model's SavedModel with that SavedModel."""
-    version = export_saved_model(model, tmp_path / "export")
-    export_litert(version, tmp_path / "model.tflite")
-    loaded = tf.saved_model.load(str(version))
-    expected = loaded.score_features(dict(features)).numpy()
-    assert np.std(expected) > 0.1
-    logit = load_litert(tmp_path / "model.tflite")
-    np.testing.assert_allclose(logit(features), expected, rtol=1e-5, atol=2e-6)
-    for size in (1, 7):  # any batch; an empty one LiteRT itself refuses with dlrm
-        few = {name: values[:size] for name, values in features.items()}
-        np.testing.assert_allclose(logit(few), expected[:size], rtol=1e-5, atol=2e-6)
-    assert not [
-        name for name in operations(tmp_path / "model.tflite") if "Flex" in name
-    ]
+    path = check_file("litert", model, features, tmp_path)
+    assert not [name for name in operations(path) if "Flex" in name]
+    return path
 
 
 def test_a_file_scores_as_the_saved_model_with_built_in_operations(tmp_path):
     schema, features = film_features()
     model = random_model(schema, **SHAPES["crosses"])
-    check(model, features, tmp_path)
+    path = check(model, features, tmp_path)
     from ai_edge_litert.interpreter import Interpreter
 
-    score = Interpreter(str(tmp_path / "model.tflite")).get_signature_runner()
+    score = Interpreter(str(path)).get_signature_runner()
     scores = score(**{name: value.numpy() for name, value in features.items()})
     expected = 1 / (1 + np.exp(-scores["logit"].astype(np.float64)))
     np.testing.assert_allclose(scores["probability"], expected, rtol=1e-5)

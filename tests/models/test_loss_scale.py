@@ -1,53 +1,32 @@
 """models/loss_scale.py: steps in float16 whose gradients overflow are skipped."""
 
 import dataclasses
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import small_rows
 import tensorflow as tf
 import tf_keras
+from half_precision import (
+    BATCH_SIZE,
+    CONFIG,
+    ROWS,
+    batches,
+    learner,
+    lines_of,
+    make_steep,
+)
 
 from smelu_tf.models import (
     BinaryMetrics,
-    OptimizerConfig,
     Replicas,
-    TrainConfig,
-    TrainOptions,
     WideDeep,
     WideDeepOptimizer,
-    load_model,
     loss_scale,
-    train,
 )
 from smelu_tf.models.learner import Learner
-from smelu_tf.models.losses import Objective
 from smelu_tf.models.steps import TrainSteps
 from smelu_tf.pipelines import for_replicas
-
-HALF = TrainOptions(compute_dtype="float16", steps_per_execution=4, checkpoint_steps=8)
-CONFIG = dataclasses.replace(small_rows.CONFIG, train=HALF)
-ROWS = small_rows.make_rows(320)
-BATCH_SIZE = 16
-
-
-class Overflow:
-    """A term of the loss that is 0, and whose gradient is infinite at some steps."""
-
-    def __init__(self, steps):
-        self.steps = tf.constant(sorted(steps), tf.int64)
-
-    def __call__(self, logits, batch, step):
-        is_now = tf.reduce_any(tf.cast(step, tf.int64) == self.steps)
-
-        @tf.custom_gradient
-        def zero(x):
-            return 0 * x, lambda dy: tf.where(is_now, np.float32(np.inf), 0 * dy)
-
-        return zero(logits[0])
 
 
 def _ref_scales(are_finite, scale, growth_steps):
@@ -62,24 +41,6 @@ def _ref_scales(are_finite, scale, growth_steps):
             good += 1
         scales.append(scale)
     return scales
-
-
-def learner(overflows=(), initial_scale=None, growth_steps=None, jit=False, **options):
-    model = WideDeep(
-        small_rows.SCHEMA, CONFIG.model, dtype="mixed_float16", jit_compile=jit
-    )
-    optimizer = tf_keras.mixed_precision.LossScaleOptimizer(
-        WideDeepOptimizer.of(OptimizerConfig(**options)),
-        initial_scale=initial_scale,
-        dynamic_growth_steps=growth_steps,
-    )
-    optimizer._create_all_weights(model.trainable_variables)
-    objective = Objective(terms=(Overflow(overflows),) if overflows else ())
-    return Learner(model, optimizer, BinaryMetrics(), objective)
-
-
-def batches():
-    return iter(for_replicas(ROWS.batches(BATCH_SIZE), 0, 1, 1))
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -204,119 +165,6 @@ def test_strategies_without_a_common_scale_are_refused(kind, name):
     loss_scale.check_strategy("float16", tf.distribute.get_strategy())
 
 
-@pytest.fixture(scope="module")
-def files(criteo_dir):
-    return criteo_dir / "day_0.tsv"
-
-
-CRITEO = TrainConfig(
-    model=dataclasses.replace(small_rows.CONFIG.model, column_dims=(), crosses=()),
-    optimizer=OptimizerConfig(averaging=0.9),
-    train=HALF,
-)
-
-
-def test_training_follows_that_in_float32(files, tmp_path):
-    exact = dataclasses.replace(
-        CRITEO, train=dataclasses.replace(HALF, compute_dtype="float32")
-    )
-    half = train(CRITEO, files, tmp_path / "half")
-    whole = train(exact, files, tmp_path / "whole")
-    assert half.progressive["log_loss"] == pytest.approx(
-        whole.progressive["log_loss"], rel=1e-3
-    )
-    assert half.progressive["log_loss"] != whole.progressive["log_loss"]
-    # Compiled anew, it goes on to train.
-    assert float(half.model.optimizer.loss_scale) >= 2.0**14
-    again = train(CRITEO, files, tmp_path / "half")
-    for a, b in zip(again.model.get_weights(), half.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert again.model.optimizer.loss_scale == half.model.optimizer.loss_scale
-    assert load_model(tmp_path / "half").compute_dtype == "float32"
-
-
-def make_steep(model, slope):
-    """What comes out of the last hidden layer is 0, and the logit's slope in it is."""
-    kernel = model.deep.mlp.hidden[-1].kernel
-    kernel.assign(tf.zeros_like(kernel))
-    kernel = model.deep.logit.kernel
-    kernel.assign(slope * tf.ones_like(kernel))
-
-
-STEEP = dataclasses.replace(
-    CRITEO,
-    model=dataclasses.replace(CRITEO.model, activation="swish"),
-    optimizer=dataclasses.replace(CRITEO.optimizer, learning_rate=1e-6),
-    train=dataclasses.replace(HALF, checkpoint_steps=4, deterministic=True),
-)
-
-
-def test_a_training_without_finite_gradients_ends_and_says_so(criteo_dir, tmp_path):
-    config = dataclasses.replace(STEEP, train=HALF)
-    files = criteo_dir / "day_[01].tsv"
-    with pytest.raises(ArithmeticError) as got:
-        train(
-            config,
-            files,
-            tmp_path / "model",
-            built=lambda model: make_steep(model, 1e9),
-        )
-    message = str(got.value)
-    # 15 steps halve the scale to 1.
-    assert message.startswith(
-        "batch 15 (rows 3840 to 4095): expected finite gradients in float16, received "
-        "others at every loss scale down to 1 (float32 or bfloat16 may do: "
-        "train.compute_dtype); no column stands out"
-    )
-    for weight in load_model(tmp_path / "model").get_weights():
-        assert np.all(np.isfinite(weight))
-
-
-RESUMED = """
-import functools, sys
-sys.path[:0] = sys.argv[1:3]
-import numpy as np
-from test_loss_scale import STEEP, make_steep
-from smelu_tf.models import train, training_loop
-
-class Killed(Exception):
-    pass
-
-def kill(rows, *_):
-    if rows >= 256 * number:
-        raise Killed
-
-files, folder = sys.argv[3:]
-# Gradients too large for the first scales.
-train = functools.partial(train, STEEP, files, built=lambda m: make_steep(m, 1e4))
-runs = [train(folder + "/whole")]
-training_loop._REPORT_ROWS = training_loop._MAX_REPORTS = 1
-num_killed = 0
-for number in (3, 6, 9, 1000):
-    try:
-        runs.append(train(folder + "/model", progress=kill))
-    except Killed:
-        num_killed += 1
-assert num_killed == 3 and len(runs) == 2
-for a, b in zip(*(run.model.get_weights() for run in runs), strict=True):
-    np.testing.assert_array_equal(a, b)
-assert runs[0].progressive == runs[1].progressive
-for run in runs:
-    optimizer = run.model.optimizer
-    print(float(optimizer.loss_scale), int(optimizer.dynamic_counter))
-"""
-
-
-@pytest.mark.slow
-def test_a_run_that_was_killed_goes_on_at_its_scale(files, tmp_path):
-    whole, killed = lines_of(RESUMED, files, tmp_path)
-    assert whole == killed
-    scale, num_good_steps = map(float, whole.split())
-    num_skipped = np.log2(2.0**15 / scale)
-    assert num_skipped > 1
-    assert num_good_steps == 12 - num_skipped  # of 12 batches, the skipped ones first
-
-
 MIRRORED = """
 import sys
 sys.path[:0] = sys.argv[1:3]
@@ -325,25 +173,24 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
-import small_rows
-import test_loss_scale as tests
+import half_precision as half
 from smelu_tf.models.steps import TrainSteps
 from smelu_tf.pipelines import for_replicas
 
-class OnSecond(tests.Overflow):
+class OnSecond(half.Overflow):
     def __call__(self, logits, batch, step):
         context = tf.distribute.get_replica_context()
         is_second = context.replica_id_in_sync_group == context.num_replicas_in_sync - 1
         return super().__call__(logits, batch, tf.where(is_second, step, -1))
 
-tests.Overflow = OnSecond
+half.Overflow = OnSecond
 strategies = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy()
 ends = []
 for strategy in strategies:
     with strategy.scope():
-        own = tests.learner({0, 1, 5}, 8.0, 3, jit=True, averaging=0.9, clip_norm=0.5)
+        own = half.learner({0, 1, 5}, 8.0, 3, jit=True, averaging=0.9, clip_norm=0.5)
         steps, n = TrainSteps([own]), strategy.num_replicas_in_sync
-        data = tests.ROWS.batches(tests.BATCH_SIZE)
+        data = half.ROWS.batches(half.BATCH_SIZE)
         parts = lambda _: for_replicas(data, 0, n, n)
         iterator = iter(parts(None)) if n == 1 else iter(
             strategy.distribute_datasets_from_function(parts))
@@ -368,20 +215,6 @@ def test_one_replica_s_overflow_skips_the_step_of_all():
     scales = _ref_scales([n not in (0, 1, 5) for n in range(12)], 8.0, 3)
     assert one == f"1 12 {scales}"
     assert two == f"2 12 {scales}"
-
-
-def lines_of(program, *arguments):
-    """What a program prints; a process of its own has settings of its own."""
-    tests = Path(__file__).parents[1]
-    folders = (tests / "models", tests / "shared")
-    done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, (*folders, *arguments))],
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.splitlines()
 
 
 def test_replicas_of_a_study_have_a_scale_each():

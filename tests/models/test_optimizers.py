@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from part_variables import variables
 
 from smelu_tf.models import (
     OptimizerConfig,
@@ -53,15 +54,6 @@ class _RefFtrl:
             0.0,
             -(z - np.sign(z) * self.l1) / (np.sqrt(n) / self.rate + 2 * self.l2),
         )
-
-
-def variables():
-    with tf.name_scope("model/wide/ids"):
-        wide = tf.Variable(tf.zeros([6, 1]), name="table")
-    with tf.name_scope("model/deep/embeddings"):
-        table = tf.Variable(tf.ones([6, 2]), name="table")
-        kernel = tf.Variable(tf.ones([2, 2]), name="kernel")
-    return wide, table, kernel
 
 
 def as_dense(grad, rows, shape):

@@ -2,12 +2,17 @@
 
 import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_rows import SCHEMA, write_rows
 
 from smelu_tf.models import (
+    DataConfig,
+    OptimizerConfig,
     PromotionBounds,
     PromotionError,
     PublishOptions,
@@ -16,28 +21,61 @@ from smelu_tf.models import (
     TrainConfig,
     WideDeepConfig,
     evaluate,
+    export_model_dir,
+    load_model,
     predict,
     publish,
     train,
+    with_seed,
 )
+from smelu_tf.models.recalibration import Recalibration
+from smelu_tf.pipelines import Categorical
 
-CONFIG = TrainConfig(model=WideDeepConfig(embedding_dim=4, hidden_units=(16, 8)))
+# A table that is most of a model's file.
+LARGE = dataclasses.replace(
+    SCHEMA, categorical=(Categorical("site", buckets=20_000), SCHEMA.categorical[1])
+)
 
 
 @pytest.fixture(scope="module")
-def models(criteo_dir, tmp_path_factory):
-    """Two trainings that differ in the seed."""
+def models(tmp_path_factory):
+    """Two trainings that differ in the seed, and rows that they have not seen."""
     folder = tmp_path_factory.mktemp("models")
+    (folder / "schema.json").write_text(LARGE.to_json())
+    for seed, name in enumerate(("trained", "held_out", "recalibration")):
+        write_rows(folder / f"{name}.tsv", 1000, seed)
+    config = TrainConfig(
+        data=DataConfig(schema=str(folder / "schema.json"), batch_size=50),
+        model=WideDeepConfig(embedding_dim=4, hidden_units=(16, 8)),
+        optimizer=OptimizerConfig(learning_rate=0.02, wide_learning_rate=0.5),
+    )
     for seed in (0, 1):
-        options = dataclasses.replace(CONFIG.train, seed=seed)
-        config = dataclasses.replace(CONFIG, train=options)
-        train(config, criteo_dir / "day_0.tsv", folder / str(seed))
+        train(with_seed(config, seed), folder / "trained.tsv", folder / str(seed))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first(models, tmp_path_factory):
+    """A folder with one version: the first training's."""
+    folder = tmp_path_factory.mktemp("served")
+    export_model_dir(models / "0", folder)
     return folder
 
 
 @pytest.fixture
-def data(criteo_dir):
-    return str(criteo_dir / "day_6.tsv")
+def served(first, tmp_path):
+    """A copy of it, for another version to come."""
+    return Path(shutil.copytree(first, tmp_path / "served"))
+
+
+@pytest.fixture
+def data(models):
+    return str(models / "held_out.tsv")
+
+
+@pytest.fixture
+def other_rows(models):
+    return str(models / "recalibration.tsv")
 
 
 def card_of(version):
@@ -58,9 +96,8 @@ def test_the_first_version_is_compared_with_none(models, data, tmp_path):
 
 
 def test_a_version_within_the_bounds_follows_and_its_card_says_how_far_it_is(
-    models, data, tmp_path
+    models, served, data
 ):
-    publish(models / "0", tmp_path)
     told = []
 
     class Shown:
@@ -74,8 +111,8 @@ def test_a_version_within_the_bounds_follows_and_its_card_says_how_far_it_is(
             pass
 
     options = PublishOptions(data=data, bounds=PromotionBounds(1.9, 0.5))
-    published = publish(models / "1", tmp_path, options, Shown)
-    assert published.version == tmp_path / "2"
+    published = publish(models / "1", served, options, Shown)
+    assert published.version == served / "2"
     report = published.comparisons["previous"]
     own, previous = (evaluated(models / name, data) for name in "10")
     assert report.candidate["log_loss"] == pytest.approx(own["log_loss"])
@@ -84,7 +121,7 @@ def test_a_version_within_the_bounds_follows_and_its_card_says_how_far_it_is(
     card = card_of(published.version)
     assert card["comparisons"] == {"previous": report.figures()}
     assert card["config"]["train"]["seed"] == 1
-    assert told == [("previous", 3000), 3000]
+    assert told == [("previous", 1000), 1000]
 
 
 @pytest.mark.parametrize(
@@ -95,19 +132,17 @@ def test_a_version_within_the_bounds_follows_and_its_card_says_how_far_it_is(
     ],
 )
 def test_a_version_that_breaks_a_bound_is_not_written(
-    models, data, tmp_path, bounds, message
+    models, served, data, bounds, message
 ):
-    publish(models / "0", tmp_path)
     with pytest.raises(PromotionError, match=message):
-        publish(models / "1", tmp_path, PublishOptions(data=data, bounds=bounds))
-    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+        publish(models / "1", served, PublishOptions(data=data, bounds=bounds))
+    assert [path.name for path in served.iterdir()] == ["1"]
 
 
 @pytest.mark.slow
-def test_the_previous_model_may_be_anywhere(models, data, tmp_path):
-    publish(models / "0", tmp_path / "served")
+def test_the_previous_model_may_be_anywhere(models, first, data, tmp_path):
     bounds = PromotionBounds(max_pd=1e-6)
-    for previous in (models / "0", tmp_path / "served", tmp_path / "served" / "1"):
+    for previous in (models / "0", first, first / "1"):
         options = PublishOptions(data=data, previous=str(previous), bounds=bounds)
         published = publish(models / "0", tmp_path / "new", options)
         report = published.comparisons["previous"]
@@ -121,19 +156,16 @@ def test_the_previous_model_may_be_anywhere(models, data, tmp_path):
 @pytest.mark.parametrize(
     "kind", ["platt", pytest.param("isotonic", marks=pytest.mark.slow)]
 )
-def test_what_is_served_is_recalibrated(models, data, criteo_dir, tmp_path, kind):
-    rows = str(criteo_dir / "day_5.tsv")
-    options = PublishOptions(recalibration=kind, recalibration_data=rows)
+def test_what_is_served_is_recalibrated(models, data, other_rows, tmp_path, kind):
+    options = PublishOptions(recalibration=kind, recalibration_data=other_rows)
     version = publish(models / "0", tmp_path, options).version
     # On the rows that it was taken from, the mean prediction is the mean label.
-    assert evaluated(version, rows)["calibration"] == pytest.approx(1, abs=1e-3)
-    assert abs(evaluated(models / "0", rows)["calibration"] - 1) > 1e-3
+    assert evaluated(version, other_rows)["calibration"] == pytest.approx(1, abs=1e-3)
+    assert abs(evaluated(models / "0", other_rows)["calibration"] - 1) > 1e-3
     own, served = (
         next(iter(predict(job.scorer, job.batches))).logit
         for job in (ScoringJob.open(model, data) for model in (models / "0", version))
     )
-    from smelu_tf.models.recalibration import Recalibration
-
     recalibration = Recalibration.from_dict(card_of(version)["recalibration"])
     np.testing.assert_array_equal(served, recalibration(tf.constant(own)))
     # Features score like the signatures.
@@ -166,14 +198,14 @@ def test_bfloat16_is_compared_with_float32(models, data, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["platt", "isotonic"])
 def test_files_for_other_runtimes_travel_along_and_are_compared(
-    models, data, criteo_dir, tmp_path, kind
+    models, data, other_rows, tmp_path, kind
 ):
     pytest.importorskip("ai_edge_litert")
     pytest.importorskip("onnxruntime")
     options = PublishOptions(
         data=data,
         recalibration=kind,
-        recalibration_data=str(criteo_dir / "day_5.tsv"),
+        recalibration_data=other_rows,
         formats=("litert", "litert_quantized", "onnx"),
     )
     published = publish(models / "0", tmp_path, options)
@@ -213,8 +245,6 @@ def test_options_that_do_not_go_together_are_refused(tmp_path, options, message)
 
 
 def test_a_scorer_of_a_recalibrated_model_scores_what_is_served(models, data):
-    from smelu_tf.models import load_model
-
     model = load_model(models / "0")
     scorer, plain = Scorer.of(model, lambda logit: 2 * logit), Scorer.of(model)
     job = ScoringJob.open(models / "0", data)

@@ -2,7 +2,7 @@
 
 import pytest
 import tensorflow as tf
-from clusters import LED, SERVERS, WORKERS, configure
+from tf_configs import LED, SERVERS, WORKERS, configure
 
 from smelu_tf.models import strategies
 from smelu_tf.models.cluster import num_workers

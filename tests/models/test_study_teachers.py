@@ -1,14 +1,22 @@
-"""The teachers that a study's replicas train for themselves."""
+"""models/study_teachers.py: the teachers that replicas train for themselves."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from smelu_tf.models import DataConfig, LossConfig, TrainConfig, WideDeepConfig
+from smelu_tf.models import (
+    Cell,
+    DataConfig,
+    LossConfig,
+    Study,
+    StudyRows,
+    TrainConfig,
+    WideDeepConfig,
+    run_study,
+)
 from smelu_tf.models.distillation import Teachers
 from smelu_tf.models.replicas import Replicas, with_seed
-from smelu_tf.models.study import Cell, Study, StudyRows, run_study
 
 CONFIG = TrainConfig(
     data=DataConfig(batch_size=64),

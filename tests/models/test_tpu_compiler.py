@@ -10,12 +10,8 @@ import tf_keras
 
 import smelu_tf
 from smelu_tf.models import tpu_compiler
-from smelu_tf.models.tpu_compiler import (
-    TPUCompilerError,
-    TPUMemoryError,
-    compile_for_tpu,
-    num_chips,
-)
+from smelu_tf.models.tpu_compiler import compile_for_tpu, num_chips
+from smelu_tf.models.tpu_errors import TPUCompilerError, TPUMemoryError
 
 pytest.importorskip("jax", reason="jax is not installed")
 pytest.importorskip("libtpu", reason="libtpu is there for Linux on x86-64 alone")
@@ -142,13 +138,13 @@ def test_chips_and_rows_that_are_not_there():
 
 
 def test_versions_that_do_not_fit_are_named(monkeypatch):
-    monkeypatch.setattr(tpu_compiler, "_PARTS_OF_JAX", ("jax.gone",))
+    monkeypatch.setattr(tpu_compiler, "PARTS_OF_JAX", ("jax.gone",))
     with pytest.raises(ImportError, match="versions that work together.*jax 0"):
         num_chips("v5e:2x2")
 
 
 def test_stablehlo_of_another_kind_is_a_matter_of_versions(monkeypatch):
-    monkeypatch.setattr(tpu_compiler, "_stablehlo", lambda *_: "module @x { new.op }")
+    monkeypatch.setattr(tpu_compiler, "stablehlo_of", lambda *_: "module @x { new.op }")
     with pytest.raises(ImportError, match="versions that work together"):
         compile_for_tpu(tf.nn.relu, [tf.TensorSpec([8])], "v5e:2x2")
 

@@ -6,7 +6,8 @@ import pytest
 from films import SCHEMA
 
 from smelu_tf.models import TrainConfig, WideDeepConfig, tpu_preflight
-from smelu_tf.models.tpu_compiler import CompiledProgram, TPUMemoryError
+from smelu_tf.models.tpu_compiler import CompiledProgram
+from smelu_tf.models.tpu_errors import TPUMemoryError
 from smelu_tf.models.tpu_hlo import AllReduces, Fusion
 from smelu_tf.models.tpu_preflight import largest_batch, preflight, with_activation
 from smelu_tf.models.tpu_program import assumed_schema

@@ -8,8 +8,15 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smelu_tf.pipelines import Batch, Categorical, Schema, Shuffle
-from smelu_tf.pipelines.blocks import block_errors, read_blocks, write_blocks
+from smelu_tf.pipelines import (
+    Batch,
+    Categorical,
+    Schema,
+    Shuffle,
+    block_errors,
+    read_blocks,
+    write_blocks,
+)
 from smelu_tf.pipelines.order import BlockRange, shard_ranges, shuffled_ranges
 
 SCHEMA = Schema("rows", (), (Categorical("row", buckets=100_000),))

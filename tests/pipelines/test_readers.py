@@ -9,25 +9,21 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import tensorflow as tf
-from films import FORMATS, SCHEMA, example_of, make_rows, text_schema, write
+from films import FORMATS, SCHEMA, make_rows, text_schema, write
+from same_bits import all_of, assert_same_bits
 
 from smelu_tf.pipelines import (
     BadRowError,
     BadRows,
     Categorical,
     Label,
-    MultiValued,
     Numeric,
     Schema,
     bad_row_errors,
     complete_schema_from,
     convert,
-    estimate_num_rows,
-    format_of,
     read_blocks,
-    read_examples,
     read_parquet,
-    read_raw,
     read_rows,
     read_text,
     row_errors,
@@ -50,20 +46,6 @@ def files(rows, tmp_path_factory):
 @pytest.fixture(scope="module")
 def complete(files):
     return complete_schema_from(files["tsv"], SCHEMA)
-
-
-def all_of(dataset):
-    batches = list(dataset.as_numpy_iterator())
-    return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *batches)
-
-
-def assert_same_bits(received, expected):
-    tf.nest.assert_same_structure(received, expected)
-    for ours, theirs in zip(
-        tf.nest.flatten(received), tf.nest.flatten(expected), strict=True
-    ):
-        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
-        assert ours.tobytes() == theirs.tobytes()
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -135,21 +117,6 @@ def test_batches_are_what_plain_python_makes_of_the_rows(rows, files, complete):
     assert complete.num_ids == (5 + len(user.vocabulary), 50, 81, 100)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-def test_format_and_number_of_rows_are_told_by_the_file(kind, files):
-    path = str(files[kind])
-    names = {"ts": "text", "cs": "text", "tf": "examples", "pa": "parquet"}
-    assert format_of([path]) == names[kind[:2]]
-    assert estimate_num_rows([path]) == pytest.approx(NUM_ROWS, rel=0.5)
-    if kind == "parquet":
-        assert estimate_num_rows([path, path]) == 2 * NUM_ROWS
-
-
-def test_files_of_several_formats_are_refused(files, complete):
-    with pytest.raises(ValueError, match=r"parquet: expected text as in .*tsv"):
-        read_rows([files["tsv"], files["parquet"]], complete, 8)
-
-
 @pytest.mark.parametrize("kind", ["tsv", "csv", "tfrecord", "parquet"])
 def test_bad_rows_are_named_counted_and_kept(kind, rows, complete, tmp_path, capfd):
     bad = [dict(row) for row in rows[:20]]
@@ -199,93 +166,6 @@ def test_a_file_cut_short_is_an_error_that_names_it(kind, files, complete, tmp_p
     )
     with pytest.raises(ValueError, match=r"cut\."), row_errors([str(path)]):
         all_of(read_rows(path, own, 16))
-
-
-def test_integers_and_floats_of_parquet_are_taken_as_the_schema_says(tmp_path):
-    schema = Schema(
-        "a",
-        (Numeric("n", transform="none"),),
-        (Categorical("c", vocabulary=("1", "2")),),
-        time="t",
-    )
-    columns = {
-        "label": pyarrow.array([True, False, True]),
-        "n": pyarrow.array([1.0, None, 3.0]),
-        "c": pyarrow.array([1.0, None, 2.0]),
-        "t": pyarrow.array([0, 1, 2], pyarrow.timestamp("s")),
-    }
-    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
-    batch = all_of(read_parquet(tmp_path / "a.parquet", schema, 3))
-    assert batch.label.tolist() == [1, 0, 1]
-    assert batch.features["numeric"].tolist() == [[1, 0], [0, 1], [3, 0]]
-    assert batch.features["ids"][:, 0].tolist() == [2, 0, 3]
-    (raw,) = read_raw(tmp_path / "a.parquet", schema).as_numpy_iterator()
-    assert raw["t"].tolist() == [0, 1, 2]
-    codes = pyarrow.array([1, None, 2]).dictionary_encode()
-    columns |= {"c": codes, "n": pyarrow.array([1.5, 2.0, float("inf")])}
-    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "b.parquet")
-    bad_rows = BadRows(2, quote=False)
-    batch = all_of(read_parquet(tmp_path / "b.parquet", schema, 3, bad_rows=bad_rows))
-    assert batch.features["ids"].tolist() == [[0]]
-    assert bad_rows.count == 2
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"n": None}, "a.parquet: expected a column n, received none of this name"),
-        ({"n": ["x", "y"]}, "a.parquet, column n: expected numbers, received string"),
-        ({"c": [["x"], ["y"]]}, "a.parquet, column c: expected text, received list"),
-    ],
-)
-def test_columns_of_parquet_that_do_not_fit_are_refused(change, message, tmp_path):
-    schema = Schema("a", (Numeric("n"),), (Categorical("c", 9),))
-    columns = {"label": [0, 1], "n": [1, 2], "c": ["a", "b"], **change}
-    columns = {name: values for name, values in columns.items() if values}
-    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match=message):
-        read_parquet(tmp_path / "a.parquet", schema, 3)
-
-
-def test_a_list_with_the_separator_in_a_value_is_an_error(tmp_path):
-    schema = Schema("a", (), (), multivalued=(MultiValued("c", 9),))
-    columns = {"label": [0, 1], "c": [["a"], ["x|y"]]}
-    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
-    with pytest.raises(BadRowError, match="without the separator"), bad_row_errors():
-        all_of(read_parquet(tmp_path / "a.parquet", schema, 3))
-
-
-@pytest.mark.parametrize(
-    ("features", "message"),
-    [
-        ({"n": "x"}, "record 1, feature n: expected float32 or int64, received string"),
-        ({"c": 1.5}, "record 1, feature c: expected int64 or string, received float32"),
-        ({"z": 1}, "expected Examples with the columns of schema a, received none"),
-    ],
-)
-def test_examples_that_do_not_fit_are_refused(features, message, tmp_path):
-    schema = Schema("a", (Numeric("n"),), (Categorical("c", 9),))
-    with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecord")) as file:
-        file.write(example_of(features))
-    with pytest.raises(ValueError, match=message):
-        read_examples(tmp_path / "a.tfrecord", schema, 3)
-
-
-def test_records_that_are_no_examples_are_refused(tmp_path):
-    schema = Schema("a", (Numeric("n"),), ())
-    with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecord")) as file:
-        file.write(b"\xff" * 20)
-    with pytest.raises(ValueError, match=r"record 1: expected a tf.train.Example"):
-        read_rows(tmp_path / "a.tfrecord", schema, 3)
-
-
-def test_ids_of_examples_may_be_integers(tmp_path):
-    schema = Schema("a", (), (Categorical("c", vocabulary=("7",)),))
-    with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecord")) as file:
-        for features in ({"c": 7, "label": 1}, {"c": 8, "label": 0}, {"label": 0}):
-            file.write(example_of(features))
-    batch = all_of(read_examples(tmp_path / "a.tfrecord", schema, 3))
-    assert batch.features["ids"][:, 0].tolist() == [2, 1, 0]
 
 
 def test_labels_may_be_texts_and_spaces_may_be_stripped(tmp_path):

@@ -93,15 +93,6 @@ def test_criteo_label_and_ids_are_strict():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Numeric("a", dtype="int32"), "expected one of int64, float64"),
-        (lambda: Numeric("a", transform="sqrt"), "expected one of log1p, none"),
-        (lambda: Categorical("a"), "expected one of buckets, vocabulary and min_count"),
-        (lambda: Categorical("a", buckets=5, min_count=2), "expected one of buckets"),
-        (lambda: Categorical("a", buckets=1), "expected at least 2 buckets"),
-        (lambda: Categorical("a", min_count=-1), "expected min_count of 0 or more"),
-        (lambda: Categorical("a", vocabulary=("x", "x")), "distinct, non-empty"),
-        (lambda: Categorical("a", vocabulary=("",)), "distinct, non-empty"),
-        (lambda: Categorical("a", min_count=1, pattern="("), "regular expression"),
         (lambda: Schema("s", (), ()), "expected at least one column"),
         (lambda: Schema("s", (Numeric("a"), Numeric("a")), ()), "received a more than"),
         (lambda: Schema("s", (Numeric("label"),), ()), "received label more than once"),

@@ -17,9 +17,8 @@ from smelu_tf.pipelines import (
     Numeric,
     Schema,
     Transform,
-    raw_columns,
 )
-from smelu_tf.pipelines.schema import BIN_BOUNDARIES
+from smelu_tf.pipelines.columns import BIN_BOUNDARIES
 
 SCHEMA = Schema(
     name="ads",
@@ -203,57 +202,16 @@ def test_uncounted_vocabularies_are_refused():
         Transform(CRITEO)
 
 
-def test_raw_columns_of_a_dict_and_of_a_frame_agree():
-    pandas = pytest.importorskip("pandas")
-    data = {
-        "age": [1, None, 3],
-        "price": [0.5, float("nan"), None],
-        "site": ["a", None, float("nan")],
-        "kind": [1, 2, 3],
-        "unused": [object()] * 3,
+@pytest.mark.parametrize("column", ["age", "kind"])
+@pytest.mark.parametrize("wrap", [lambda f: f, tf.function])
+def test_a_column_that_is_no_vector_is_named(column, wrap):
+    raw = {
+        "age": tf.constant([3.0, 1.0]),
+        "price": tf.constant([0.5, 2.0]),
+        "site": tf.constant(["a", "b"]),
+        "kind": tf.constant(["b", "a"]),
     }
-    ours = raw_columns(data, SCHEMA)
-    theirs = raw_columns(pandas.DataFrame(data), SCHEMA)
-    for name, values in ours.items():
-        np.testing.assert_array_equal(values, theirs[name])
-    np.testing.assert_array_equal(ours["age"], [1.0, np.nan, 3.0])
-    assert ours["site"].tolist() == [b"a", b"", b""]
-    assert ours["kind"].tolist() == [b"1", b"2", b"3"]
-
-
-def test_tensors_and_na_and_integers_that_became_floats():
-    pandas = pytest.importorskip("pandas")
-    raw = raw_columns(
-        {
-            "age": np.array([1, pandas.NA], object),
-            "price": tf.constant([0.5, np.nan]),
-            "site": tf.constant(["a", "b"]),
-            "kind": pandas.Series([1, None]),
-        },
-        SCHEMA,
-    )
-    np.testing.assert_array_equal(raw["age"], [1.0, np.nan])
-    np.testing.assert_array_equal(raw["price"], [0.5, np.nan])
-    assert raw["site"].tolist() == [b"a", b"b"]
-    assert raw["kind"].tolist() == [b"1", b""]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"age": None}, "received none named age"),
-        ({"age": ["x", "y"]}, "column age: expected numbers"),
-        ({"age": [1, "x"]}, "column age: expected numbers, received"),
-        ({"price": [1.0]}, "column price: expected 2 values as age has, received 1"),
-        ({"site": ["a"]}, "column site: expected 2 values as age has, received 1"),
-        ({"age": [[1], [2]]}, r"column age: expected shape \(B,\), received \(2, 1\)"),
-        ({"site": [["a"], ["b"]]}, r"site: expected shape \(B,\), received \(2, 1\)"),
-        ({"site": "a", "age": 1}, r"column age: expected shape \(B,\), received \(\)"),
-    ],
-)
-def test_bad_raw_columns_are_refused(change, message):
-    data = {"age": [1, 2], "price": [1.0, 2.0], "site": ["a", "b"], "kind": ["a", "b"]}
-    data |= change
-    data = {name: values for name, values in data.items() if values is not None}
+    raw[column] = raw[column][:, tf.newaxis]
+    message = rf"column {column}: expected shape \(B,\), received \(2, 1\)\.$"
     with pytest.raises(ValueError, match=message):
-        raw_columns(data, SCHEMA)
+        wrap(TRANSFORM.__call__)(raw)

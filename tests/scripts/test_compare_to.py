@@ -3,30 +3,16 @@
 import json
 
 import pytest
-from script_runs import run
+from script_runs import TINY, run
 
-TINY = ("--config.model.hidden_units=(8,4)", "--config.model.embedding_dim=4")
-DATA = ("--data=demo/data/day_[0-4].tsv",)
-OTHER = (*DATA, *TINY, "--config.train.seed=1", "--compare_to=demo/model", "--json")
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("work")
-    for name, *arguments in (
-        ("generate.py", "--num_rows=7000"),
-        ("train.py", *DATA, *TINY),
-    ):
-        code, _, err = run(name, *arguments, cwd=folder)
-        assert code == 0, err
-    return folder
+OTHER = (*TINY, "--config.train.seed=1", "--compare_to=demo/model", "--json")
 
 
 def test_the_difference_is_shown_and_a_model_above_the_bound_fails_but_stays(work):
     arguments = [
         *OTHER,
         "--model_dir=demo/next",
-        "--validation_data=demo/data/day_5.tsv",
+        "--validation_data=demo/data/day_6.tsv",
     ]
     code, out, err = run(
         "train.py", *arguments, "--max_prediction_difference=1.9", cwd=work
@@ -52,7 +38,7 @@ def test_the_difference_is_shown_and_a_model_above_the_bound_fails_but_stays(wor
         f"demo/model, received {found:.4g}. The model is kept."
     )
     # All is there, and the figures are on standard output.
-    assert json.loads(out)["num_examples"] == 5000
+    assert json.loads(out)["num_examples"] == 12_000
     code, _, err = run("export.py", "--model_dir=demo/next", cwd=work)
     assert code == 0, err
 
@@ -91,37 +77,31 @@ def test_evaluate_takes_the_same_flags(work):
     assert "evaluate.py: evaluation: expected a prediction difference" in err
 
 
-@pytest.mark.parametrize("name", ["train.py", "evaluate.py"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("train.py", marks=pytest.mark.slow), "evaluate.py"]
+)
 def test_a_bound_without_a_model_is_refused(work, name):
     code, _, err = run(name, "--max_prediction_difference=0.05", cwd=work)
     assert code == 2
     assert "--max_prediction_difference: expected --compare_to with it" in err
 
 
+def refused(work, *arguments):
+    """What train.py says of a comparison that it does not make."""
+    code, _, err = run("train.py", *TINY, *arguments, cwd=work)
+    assert code == 2
+    return err
+
+
 @pytest.mark.slow
 def test_a_run_that_ended_without_a_comparison_has_no_difference(work):
-    code, _, err = run(
-        "train.py",
-        *DATA,
-        *TINY,
-        "--compare_to=demo/model",
-        "--max_prediction_difference=0.05",
-        cwd=work,
-    )
-    assert code == 2
+    bound = "--max_prediction_difference=0.05"
+    err = refused(work, "--compare_to=demo/model", bound)
     assert "this run had ended without --compare_to" in err
 
 
 @pytest.mark.slow
 def test_what_is_no_model_is_refused_before_anything_is_written(work):
-    code, _, err = run(
-        "train.py",
-        *DATA,
-        *TINY,
-        "--model_dir=demo/none",
-        "--compare_to=demo/data",
-        cwd=work,
-    )
-    assert code == 2
+    err = refused(work, "--model_dir=demo/none", "--compare_to=demo/data")
     assert "compare_to: expected a model_dir or a SavedModel of smelu-tf" in err
     assert not (work / "demo/none").exists()

@@ -1,6 +1,5 @@
 """scripts/draw_training.py and evaluate.py: a run's figures as files and as text."""
 
-import importlib
 import json
 import os
 import subprocess
@@ -8,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from script_modules import script_module
 from script_runs import SCRIPTS, run
 
 
@@ -78,12 +78,11 @@ def model_dir(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def training(monkeypatch):
+@pytest.fixture(scope="module")
+def training():
     """The module that draws."""
     pytest.importorskip("matplotlib")
-    monkeypatch.syspath_prepend(SCRIPTS)
-    return importlib.import_module("figures.training")
+    return script_module("figures.training")
 
 
 def test_three_figures_are_drawn_and_not_blank(model_dir):

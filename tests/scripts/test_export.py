@@ -3,26 +3,18 @@
 import json
 
 import pytest
-from script_runs import run
+from script_runs import TINY, run
 
-TINY = ("--config.model.hidden_units=(8,4)", "--config.model.embedding_dim=4")
 DATA = "--data=demo/data/day_6.tsv"
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    """A folder with two models, one of which is served."""
-    folder = tmp_path_factory.mktemp("work")
-    train = ("train.py", "--data=demo/data/day_[0-4].tsv", *TINY)
-    for name, *arguments in (
-        ("generate.py", "--num_rows=7000"),
-        (*train, "--model_dir=demo/model"),
-        (*train, "--model_dir=demo/next", "--config.train.seed=1"),
-        ("export.py",),
-    ):
-        code, _, err = run(name, *arguments, cwd=folder)
-        assert code == 0, err
-    return folder
+def work(work):
+    """The folder, with a second model besides the one that is served."""
+    second = ("--model_dir=demo/next", "--config.train.seed=1")
+    code, _, err = run("train.py", *TINY, *second, cwd=work)
+    assert code == 0, err
+    return work
 
 
 def versions(work):
@@ -49,13 +41,17 @@ def test_a_version_that_keeps_them_is_published_and_compared(work):
     code, out, err = run("export.py", *arguments, *bounds, cwd=work)
     assert code == 0, err
     assert out.startswith("demo/copy/1\n\n")
-    assert "prediction difference 0." in out and "1,000 rows" in out
-    code, out, err = run(
-        "export.py", *arguments, "--compute_dtype=bfloat16", "--json", cwd=work
-    )
+    assert "prediction difference 0." in out and "2,000 rows" in out
+
+
+@pytest.mark.slow
+def test_what_bfloat16_changes_is_told_too(work):
+    arguments = ("--model_dir=demo/next", "--output_dir=demo/bfloat16", DATA)
+    options = ("--previous=demo/next", "--compute_dtype=bfloat16", "--json")
+    code, out, err = run("export.py", *arguments, *options, cwd=work)
     assert code == 0, err
     figures = json.loads(out)
-    assert figures["version"] == "demo/copy/2"
+    assert figures["version"] == "demo/bfloat16/1"
     assert set(figures["comparisons"]) == {"previous", "float32"}
     for report in figures["comparisons"].values():
         assert 0 < report["prediction_difference"] < 0.1

@@ -1,23 +1,10 @@
 """scripts/schema.py and scripts/join_movielens.py as a user runs them."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
+
+from script_runs import run
 
 from smelu_tf.pipelines import Schema
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-
-
-def run(script, *arguments, cwd):
-    done = subprocess.run(
-        [sys.executable, SCRIPTS / script, *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 def test_a_schema_is_proposed_shown_and_not_written_over(tmp_path):

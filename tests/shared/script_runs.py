@@ -6,12 +6,21 @@ import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+# A script's process may not go on for ever when a test goes wrong.
+TIMEOUT = 200
+TINY = ("--config.model.hidden_units=(8,4)", "--config.model.embedding_dim=4")
+"""Flags of a model that is trained at once."""
 
 
-def run(name, *arguments, cwd=None, timeout=200, **environment):
+def command(name, *arguments):
+    """A script's command line, as a list."""
+    return [sys.executable, SCRIPTS / name, *map(str, arguments)]
+
+
+def run(name, *arguments, cwd=None, timeout=TIMEOUT, **environment):
     """A script's exit code, standard output and standard error."""
     done = subprocess.run(
-        [sys.executable, SCRIPTS / name, *map(str, arguments)],
+        command(name, *arguments),
         cwd=cwd,
         env={**os.environ, **environment},
         capture_output=True,

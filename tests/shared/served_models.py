@@ -1,11 +1,13 @@
-"""Models of every shape with random weights, and features to score with them."""
+"""Models of every shape with random weights, features, and a check of their files."""
 
 import numpy as np
+import tensorflow as tf
 from films import SCHEMA, make_rows
 
 from smelu_tf import RESCU
 from smelu_tf.functional import DENSITIES
-from smelu_tf.models import WideDeep, WideDeepConfig
+from smelu_tf.models import WideDeep, WideDeepConfig, export_saved_model
+from smelu_tf.models.formats import FORMATS
 from smelu_tf.pipelines import (
     MOVIELENS,
     Categorical,
@@ -106,3 +108,30 @@ def random_features(schema, num_rows, seed=0):
         size = (num_rows, column.max_values)
         features[column.name] = random.integers(-1, column.num_ids, size, dtype="i4")
     return features
+
+
+def check_file(name, model, features, folder):
+    """Compares the file of a model's SavedModel with that SavedModel.
+
+    Args:
+        name: of the file's format.
+        model: with random weights.
+        features: as in `Batch`.
+        folder: where the SavedModel and the file are written.
+
+    Returns:
+        The file's path.
+    """
+    kind = FORMATS[name]
+    version = export_saved_model(model, folder / "export")
+    path = folder / kind.file_name
+    kind.write(version, path)
+    loaded = tf.saved_model.load(str(version))
+    expected = loaded.score_features(dict(features)).numpy()
+    assert np.std(expected) > 0.1
+    logit = kind.load(path)
+    np.testing.assert_allclose(logit(features), expected, rtol=1e-5, atol=2e-6)
+    for size in (1, 7):  # any batch; an empty one the runtimes refuse with dlrm
+        few = {name: values[:size] for name, values in features.items()}
+        np.testing.assert_allclose(logit(few), expected[:size], rtol=1e-5, atol=2e-6)
+    return path

@@ -1,4 +1,4 @@
-"""A small schema, generated rows of it in memory, and a study of them."""
+"""A small schema, generated rows of it in memory and as text, and a study of them."""
 
 import numpy as np
 
@@ -32,6 +32,20 @@ def make_rows(num_rows, seed=0):
     label = (random.random(num_rows) < 0.2 + 0.1 * ids[:, 1]).astype("f")
     features = {"numeric": random.normal(size=[num_rows, 2]).astype("f"), "ids": ids}
     return InMemoryRows(features, label, random.integers(1, 3, num_rows).astype("f"))
+
+
+def write_rows(path, num_rows, seed=0):
+    """Writes rows of `SCHEMA` as text, whose label depends on `age`."""
+    random = np.random.default_rng(seed)
+    ages = random.integers(90, size=num_rows)
+    columns = (
+        (random.random(num_rows) < 0.1 + ages / 120).astype(int),
+        ages,
+        random.integers(300, size=num_rows),
+        random.integers(5, size=num_rows),
+    )
+    lines = ("\t".join(map(str, row)) for row in zip(*columns, strict=True))
+    path.write_text("".join(f"{line}\n" for line in lines))
 
 
 def make_study_rows(num_train=500, num_validation=110, num_test=150):

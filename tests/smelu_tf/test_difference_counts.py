@@ -15,7 +15,8 @@ from smelu_tf import (
     summarize_prediction_difference,
 )
 from smelu_tf.bootstrap import bootstrap_interval, interval_over_models
-from smelu_tf.differences import KINDS, pair_means
+from smelu_tf.difference_kinds import KINDS
+from smelu_tf.differences import pair_means
 
 
 def sample(num_models=3, num_examples=100, num_labels=None, seed=0):

@@ -5,43 +5,18 @@ import math
 
 import numpy as np
 import pytest
-import tensorflow as tf
-import tensorflow.experimental.numpy as tnp
+from difference_samples import ALL, each_kind, sample, some_labels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smelu_tf import DifferenceKind, differences
 from smelu_tf.differences import (
-    KINDS,
-    check_weights,
-    comparable,
     differences_from_mean,
-    distance,
     example_differences,
     mean_to_pairs_ratio,
-    over_labels,
     pair_means,
     pair_sums,
 )
-
-ALL = [
-    *map(DifferenceKind, KINDS),
-    *(DifferenceKind(name, from_logits=True) for name in KINDS),
-    DifferenceKind("hamming", threshold=0.3),
-    DifferenceKind("hamming", from_logits=True, threshold=0.3),
-]
-each_kind = pytest.mark.parametrize("kind", ALL, ids=str)
-some_labels = pytest.mark.parametrize("num_labels", [None, 1, 3])
-
-
-def sample(kind, num_models, num_examples, num_labels=None, seed=0):
-    """Predictions (probabilities or logits) of models that differ a little."""
-    random = np.random.default_rng(seed)
-    labels = () if num_labels is None else (num_labels,)
-    common = random.normal(-1, 2, (1, num_examples, *labels))
-    own = random.normal(0, 0.7, (num_models, num_examples, *labels))
-    logits = common + own
-    return logits if kind.from_logits else 1 / (1 + np.exp(-logits))
 
 
 def _ref_compared(value, kind):
@@ -265,77 +240,6 @@ def test_sums_in_sets_are_those_of_each_set_s_examples(chunk, monkeypatch):
         chosen = sets == i
         expected = pair_sums(p[:, chosen], w[chosen], kind)[0] if any(chosen) else 0
         np.testing.assert_allclose(got[i], expected, rtol=1e-12)
-
-
-def test_logits_of_certain_predictions_end():
-    end = math.log((1 - 1e-7) / 1e-7)
-    got = example_differences([[0.0, 1e-9], [1.0, 1e-8]], "logit")
-    np.testing.assert_allclose(got, [2 * end, 0], rtol=1e-9)
-    kind = DifferenceKind("logit", from_logits=True)
-    assert example_differences([[30.0], [50.0]], kind) == 20
-
-
-def test_the_widest_logits_have_finite_differences():
-    p = [[-1e4, 800.0], [1e4, -800.0]]
-    for name in KINDS:
-        found = example_differences(p, DifferenceKind(name, from_logits=True))
-        assert np.all(np.isfinite(found)), name
-
-
-@each_kind
-@some_labels
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_tensorflow_has_the_same_formula_in_its_own_dtype(kind, num_labels, dtype):
-    p = sample(kind, 2, 30, num_labels)
-    values = comparable(tf.constant(p, dtype), kind, tnp)
-    by_label = values.shape.rank == 3
-    each = tf.cast(distance(values[0], values[1], kind, tnp), dtype)
-    got = over_labels(each, kind, by_label, tnp)
-    assert got.dtype == dtype
-    expected = example_differences(p, kind)
-    tolerance = 1e-12 if dtype == "float64" else 2e-3
-    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance / 100)
-
-
-def test_predictions_may_be_lists_integers_or_tensors():
-    expected = example_differences(np.array([[0.0, 1.0], [1.0, 1.0]]))
-    for p in ([[0, 1], [1, 1]], tf.constant([[0.0, 1.0], [1.0, 1.0]])):
-        np.testing.assert_array_equal(example_differences(p), expected)
-
-
-def test_weights_may_all_be_0_only_where_that_is_said():
-    assert check_weights([0.0, 0.0], 2, may_be_zero=True).tolist() == [0, 0]
-    with pytest.raises(ValueError, match="weights: expected values that are not all 0"):
-        check_weights([0.0, 0.0], 2)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("relativ",), "kind: expected one of relative, absolute, .*'relativ'"),
-        (("relative", False, 0.5), "threshold: expected None for the kind relative"),
-        (("hamming", False, 1.5), "threshold: expected a probability .* received 1.5"),
-        (("hamming", False, math.nan), "threshold: expected a probability .* nan"),
-    ],
-)
-def test_a_kind_that_is_none_is_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        DifferenceKind(*arguments)
-
-
-@pytest.mark.parametrize(
-    ("predictions", "kind", "message"),
-    [
-        ([[0.1], [1.1]], "logit", "expected probabilities from 0 to 1, received 1.1"),
-        ([[0.1], [-0.1]], "hamming", "expected probabilities .* received -0.1"),
-        ([[0.1], [-0.1]], "relative", "expected finite values of 0 or more"),
-        ([[0.1], [math.nan]], "absolute", "expected finite values, received nan"),
-        ([[[[0.1]]], [[[0.1]]]], "absolute", r"received \(2, 1, 1, 1\)"),
-    ],
-)
-def test_predictions_that_cannot_be_are_refused(predictions, kind, message):
-    with pytest.raises(ValueError, match=f"predictions: .*{message}"):
-        example_differences(predictions, kind)
 
 
 def test_what_cannot_be_rescaled_is_refused():

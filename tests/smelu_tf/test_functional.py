@@ -1,9 +1,5 @@
 """smelu: values and derivatives against a float64 oracle."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -366,28 +362,3 @@ def test_the_widest_transition_stays_finite():
     expected = _ref_smelu(x.numpy(), np.float64(np.float32(1e38)))
     np.testing.assert_allclose(y, expected, rtol=1e-6)
     np.testing.assert_allclose(tape.gradient(y, x), [0, 0, 0.5, 1, 1], rtol=1e-6)
-
-
-@pytest.mark.parametrize("legacy", ["0", "1"])
-def test_docstring_examples_are_true(legacy, policy):
-    if policy == "xla":
-        pytest.skip("once is enough")
-    code = """
-import doctest, importlib, sys
-import tensorflow as tf
-import smelu_tf
-bad = 0
-names = ("functional", "initializers", "names", "prediction_difference", "_layers")
-names += ("replacement", "differences", "bootstrap", "difference_slices")
-names += ("difference_counts", "_metrics")
-for name in names:
-    module = importlib.import_module(f"smelu_tf.{name}")
-    found = doctest.testmod(module, extraglobs={**vars(smelu_tf), "tf": tf})
-    bad += found.failed + (found.attempted == 0)
-sys.exit(bad)
-"""
-    environment = {**os.environ, "TF_USE_LEGACY_KERAS": legacy}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,22 +1,13 @@
 """SignalPreserving: what it promises, on a deep network, in both Kerases."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 import smelu_tf
-from smelu_tf import keras_layers, tf_keras_layers
 from smelu_tf.initializers import gain
 
-FLAVOURS = {"keras": (keras, keras_layers), "tf_keras": (tf_keras, tf_keras_layers)}
 NAMES = ("relu", "smelu:0.5", "smelu", "smelu:2", "smelu:4", "rescu:1:normal", "swish")
-
-
-@pytest.fixture(params=FLAVOURS)
-def flavour(request):
-    return FLAVOURS[request.param]
 
 
 def pre_activations(k, name, initializer, depth=10, width=512):

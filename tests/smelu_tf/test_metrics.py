@@ -1,9 +1,5 @@
 """smelu_tf.metrics.PredictionDifference in both Kerases, against NumPy."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -11,11 +7,12 @@ import tensorflow as tf
 import tf_keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from python_code import run_code
 
 import smelu_tf
 from smelu_tf import DifferenceKind, keras_metrics, tf_keras_metrics
 from smelu_tf.difference_counts import PredictionDifferenceCounts
-from smelu_tf.differences import KINDS
+from smelu_tf.difference_kinds import KINDS
 
 FLAVOURS = {
     "keras": (keras, keras_metrics.PredictionDifference),
@@ -253,13 +250,8 @@ assert metric.counts().num_examples == 64
 metric.reset_state()
 assert metric.counts().num_examples == 0
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "TF_USE_LEGACY_KERAS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    returncode, output = run_code(code, TF_USE_LEGACY_KERAS="1")
+    assert returncode == 0, output
 
 
 @pytest.mark.parametrize("shape", [(5,), (5, 2), (5, 4), (5, 3, 2, 2)])

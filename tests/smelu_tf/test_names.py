@@ -1,14 +1,13 @@
 """smelu_tf.get: activations by name, and as Keras stores them."""
 
 import pickle
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from python_code import run_code
 
 import smelu_tf
 from smelu_tf import gsmelu, keras_layers, rescu, smelu, tf_keras_layers
@@ -89,8 +88,8 @@ smelu_tf.get("gsmelu:0.5"), smelu_tf.get("rescu:0.5:normal"), smelu_tf.get("smel
 import tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(1)  # too late once it has
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    returncode, output = run_code(code)
+    assert returncode == 0, output
 
 
 @pytest.mark.parametrize(

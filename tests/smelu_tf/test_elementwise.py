@@ -1,100 +1,14 @@
-"""One ladder for all functions of the family, against oracles in float64.
-
-The oracles share no formula with the code: gSmeLU's three polynomials, and ReLU
-convolved with a density by quadrature.
-"""
-
-from typing import NamedTuple
+"""smelu_tf/elementwise.py: one ladder for all functions, against oracles."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import integrate, special
+from activation_family import X, each_case
 
 import smelu_tf
 from smelu_tf import gsmelu, rescu, smelu
-from smelu_tf.functional import DENSITIES
 
-
-@pytest.fixture(autouse=True, params=["ops", "xla"])
-def policy(request):
-    """Every test runs with both ways of running the passes."""
-    smelu_tf.set_kernel(request.param)
-    yield request.param
-    smelu_tf.set_kernel("auto")
-
-
-def _ref_gsmelu(x, alpha, beta, g_minus, g_plus, t):
-    """The lines and the parabola A x² + B x + C, by the published coefficients."""
-    width = alpha + beta
-    a = (g_plus - g_minus) / (2 * width)
-    b = (alpha * g_plus + beta * g_minus) / width
-    c = t + (alpha**2 * (g_plus + g_minus) + 2 * alpha * beta * g_minus) / (2 * width)
-    s = t + g_minus * width / 2 + g_plus * (alpha - beta) / 2
-    left, right = g_minus * x + t + g_minus * alpha, g_plus * x + s
-    return np.where(
-        x <= -alpha, left, np.where(x >= beta, right, a * x * x + b * x + c)
-    )
-
-
-_PDF = {
-    "uniform": lambda u: (np.abs(u) <= 1) / 2,
-    "triangular": lambda u: np.maximum(1 - np.abs(u), 0),
-    "epanechnikov": lambda u: np.maximum(0.75 * (1 - u * u), 0),
-    "normal": lambda u: np.exp(-u * u / 2) / np.sqrt(2 * np.pi),
-    "logistic": lambda u: special.expit(u) * special.expit(-u),
-    "squareplus": lambda u: 0.5 * (1 + u * u) ** -1.5,
-    "laplace": lambda u: 0.5 * np.exp(-np.abs(u)),
-}
-_REACH = {"uniform": 1, "triangular": 1, "epanechnikov": 1}
-
-
-def _ref_rescu(x, beta, density):
-    """relu(x) + ∫ (U - |x|)₊ p(U) dU, one quadrature for each x."""
-    scale = np.sqrt(beta) if density == "squareplus" else beta
-    reach = _REACH.get(density, np.inf)
-
-    def excess(a):
-        if a >= reach:
-            return 0.0
-        pdf = _PDF[density]
-        return integrate.quad(
-            lambda u: (u - a) * pdf(u), a, reach, epsabs=1e-14, epsrel=1e-13
-        )[0]
-
-    x = np.asarray(x, np.float64)
-    return np.maximum(x, 0) + scale * np.vectorize(excess)(np.abs(x) / scale)
-
-
-class Case(NamedTuple):
-    function: object
-    reference: object
-    parameters: tuple
-
-    def __call__(self, x, *parameters):
-        return self.function(x, *parameters)
-
-
-CASES = {
-    "smelu": Case(smelu, lambda x, b: _ref_gsmelu(x, b, b, 0, 1, 0), (1.3,)),
-    "gsmelu": Case(gsmelu, _ref_gsmelu, (0.9, 1.4, 0.2, 0.8, -0.3)),
-    "gsmelu down": Case(gsmelu, _ref_gsmelu, (-0.5, 1.4, 1.5, -0.3, 2.0)),
-    **{
-        f"rescu {density}": Case(
-            lambda x, b, density=density: rescu(x, b, density),
-            lambda x, b, density=density: _ref_rescu(x, b, density),
-            (1.3,),
-        )
-        for density in DENSITIES
-    },
-}
-each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-
-# The tails, both sides of 0, and no point where a second derivative jumps; 0 itself is
-# one for no density but the triangular and Laplace's, whose third derivative jumps.
-X = np.concatenate([[-30, -4.5, -1.7], np.linspace(-0.87, 0.83, 18), [0, 1.9, 4.5, 30]])
+pytestmark = pytest.mark.usefixtures("ops_and_compiled")
 
 
 @each_case
@@ -134,6 +48,7 @@ TRANSFORMS = {
     "graph": tf.function,
     "jit": lambda f: tf.function(f, jit_compile=True),
 }
+
 
 each_mode = pytest.mark.parametrize(
     "mode", ["eager", "graph", pytest.param("jit", marks=pytest.mark.slow)]
@@ -197,97 +112,6 @@ def test_infinities_and_nan(case, dtype):
     slope = tf.cast(tape.gradient(y, x), tf.float64)
     np.testing.assert_array_equal(slope, [0, 1, np.nan])
     assert y.dtype == dtype
-
-
-def test_gsmelu_s_limits_at_infinity():
-    x = tf.constant([-np.inf, np.inf])
-    for g_minus, g_plus in ((0.0, 0.0), (0.1, 0.0), (-0.1, 2.0)):
-        limits = [
-            -np.inf * g_minus if g_minus else -0.3,
-            np.inf * g_plus if g_plus else -0.3 + g_minus,
-        ]
-        got = gsmelu(x, 1.0, 1.0, g_minus, g_plus, -0.3)
-        np.testing.assert_allclose(got, np.array(limits, np.float32), rtol=1e-6)
-
-
-@pytest.mark.parametrize("density", DENSITIES)
-@pytest.mark.parametrize("kind", [float, tf.constant])
-def test_width_0_is_relu_in_value_and_gradient(density, kind):
-    x = tf.constant([-3.0, -1e-20, 0.0, 1e-20, 0.5, 3.0])
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(x)
-        ours, relu = rescu(x, kind(0.0), density), tf.nn.relu(x)
-    np.testing.assert_array_equal(ours, relu)
-    np.testing.assert_array_equal(tape.gradient(ours, x), tape.gradient(relu, x))
-
-
-@pytest.mark.parametrize("kind", [float, tf.constant])
-def test_gsmelu_of_width_0_is_two_lines(kind):
-    x = tf.constant([-3.0, -1e-20, 1e-20, 3.0])
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = gsmelu(x, kind(0.0), kind(0.0), 0.1, 2.0)
-    np.testing.assert_allclose(y, [-0.3, -1e-21, 2e-20, 6.0], rtol=1e-6)
-    np.testing.assert_allclose(tape.gradient(y, x), [0.1, 0.1, 2, 2], rtol=1e-6)
-
-
-numbers = st.floats(-1e3, 1e3)
-slopes = st.floats(-5, 5)
-widths = st.floats(0.01, 100)
-
-
-@settings(deadline=None, max_examples=60)
-@given(numbers, widths, widths, slopes, slopes, slopes)
-def test_gsmelu_is_the_oracle_s_for_any_parameters(x, alpha, beta, g_minus, g_plus, t):
-    parameters = alpha, beta, g_minus, g_plus, t
-    got = gsmelu(tf.constant(x, tf.float64), *parameters)
-    expected = _ref_gsmelu(np.float64(x), *parameters)
-    np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-10)
-
-
-@settings(deadline=None, max_examples=60)
-@given(widths, widths, slopes, slopes, slopes)
-def test_gsmelu_joins_its_pieces_in_value_and_slope(alpha, beta, g_minus, g_plus, t):
-    eps = 1e-9 * (alpha + beta)
-    joints = np.array([-alpha, beta])
-    x = tf.constant(np.concatenate([joints - eps, joints, joints + eps]))
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = gsmelu(x, alpha, beta, g_minus, g_plus, t)
-    slope = tape.gradient(y, x).numpy().reshape(3, 2)
-    np.testing.assert_allclose(slope, np.tile([g_minus, g_plus], (3, 1)), atol=1e-7)
-    np.testing.assert_allclose(np.diff(y.numpy().reshape(3, 2), axis=0), 0, atol=1e-5)
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.sampled_from(DENSITIES), st.lists(numbers, min_size=2, max_size=20), widths)
-def test_rescu_is_monotone_above_relu_and_odd_but_for_its_half(density, values, beta):
-    x = np.sort(np.array(values))
-    y, mirrored = (rescu(tf.constant(s * x), beta, density).numpy() for s in (1, -1))
-    slack = 1e-12 * np.maximum(np.abs(x), beta)
-    assert np.all(np.diff(y) >= -slack[1:])
-    assert np.all(y >= np.maximum(x, 0) - slack)
-    np.testing.assert_allclose(y - mirrored, x, atol=1e-12 * max(np.abs(x).max(), beta))
-
-
-def test_rescu_s_known_members():
-    x = tf.constant(X, tf.float32)
-    np.testing.assert_array_equal(rescu(x, 0.7), smelu(x, 0.7))
-    softplus = tf.math.softplus(x / 0.7) * 0.7
-    np.testing.assert_allclose(rescu(x, 0.7, "logistic"), softplus, 1e-6, 1e-7)
-    squareplus = (X + np.sqrt(X * X + 0.7)) / 2
-    np.testing.assert_allclose(rescu(x, 0.7, "squareplus"), squareplus, 2e-6, 1e-7)
-    np.testing.assert_array_equal(gsmelu(tf.constant([-2.0, 0.5])), smelu([-2.0, 0.5]))
-
-
-def test_squareplus_is_exact_far_out():
-    x = tf.constant([-1e25, -1e4, 1e25])
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = rescu(x, 2.0, "squareplus")
-    np.testing.assert_allclose(y, [0.5e-25, 0.5e-4, 1e25], rtol=1e-6)
-    slope = tape.gradient(y, x)
-    np.testing.assert_allclose(slope, [0, 0.5e-8, 1], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
