@@ -22,6 +22,8 @@ from .resampling import (
 class Interval:
     """An estimate and its percentile interval.
 
+    See `bootstrap_interval`.
+
     Attributes:
         estimate: from all models and examples.
         low: the lower end.

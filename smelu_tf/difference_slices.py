@@ -23,6 +23,8 @@ _CHUNK = 1 << 16
 class Slicing:
     """Which slice each example is in.
 
+    See `slice_by_value`.
+
     Attributes:
         codes: int (num_examples,), places in `names`.
         names: of the slices, in the order in which they are shown.
@@ -59,6 +61,8 @@ class Slicing:
 @dataclasses.dataclass(frozen=True)
 class DifferenceSlice:
     """The prediction difference of one slice.
+
+    See `measure_slices`.
 
     Attributes:
         name: of the slice.

@@ -53,6 +53,8 @@ def prediction_difference(predictions: Any, weights: Any = None) -> float:
 class DifferenceSummary:
     """The differences of all examples in a few figures.
 
+    See `summarize_prediction_difference`.
+
     Attributes:
         kind: the kind's name.
         reference: `pairs` or `mean`.

@@ -6,7 +6,12 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smelu_tf import prediction_difference
+from smelu_tf import (
+    prediction_difference,
+    summarize_by_label,
+    summarize_prediction_difference,
+    true_label_predictions,
+)
 
 
 def _ref_pd(predictions, weights):
@@ -68,3 +73,44 @@ def test_labels_are_averaged_and_tensors_taken():
 def test_what_cannot_be_is_refused(predictions, weights, message):
     with pytest.raises(ValueError, match=message):
         prediction_difference(predictions, weights)
+
+
+def test_each_label_has_the_summary_of_its_own_predictions():
+    random = np.random.default_rng(0)
+    p, w = random.random((3, 20, 4)), random.random(20)
+    summaries = summarize_by_label(p, w, "absolute")
+    assert len(summaries) == 4
+    for i, summary in enumerate(summaries):
+        own = summarize_prediction_difference(p[:, :, i], w, "absolute")
+        assert summary.figures() == own.figures()
+
+
+def test_the_predictions_of_the_true_labels_are_picked():
+    p = np.random.default_rng(0).random((3, 20, 4))
+    y = np.random.default_rng(1).integers(4, size=20)
+    got = true_label_predictions(p, y)
+    for n in range(20):
+        np.testing.assert_array_equal(got[:, n], p[:, n, y[n]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0], r"labels: expected integers of shape \(2,\), received int64 of shape"),
+        ([0.0, 1.0], r"labels: expected integers of shape \(2,\), received float64"),
+        ([0, 3], "labels: expected integers from 0 to 2, received 3"),
+        ([-1, 0], "labels: expected integers from 0 to 2, received -1"),
+    ],
+)
+def test_labels_that_cannot_be_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        true_label_predictions(np.full((2, 2, 3), 0.5), labels)
+
+
+@pytest.mark.parametrize(
+    "function", [summarize_by_label, lambda p: true_label_predictions(p, [0, 0])]
+)
+def test_predictions_without_labels_are_refused(function):
+    message = r"expected shape \(num_models, num_examples, num_labels\), received \(2, "
+    with pytest.raises(ValueError, match=message):
+        function(np.full((2, 2), 0.5))
