@@ -241,5 +241,7 @@ def check_schema(
     if difference:
         raise ValueError(
             f"{os.fspath(folder)}: expected blocks of the schema {expected.name}, "
-            f"received blocks of {received.name}, which differs in {difference}."
+            f"received blocks of {received.name}, which differs in {difference}. "
+            "Name the schema that they were converted by (in the scripts: "
+            "--config.data.schema)."
         )

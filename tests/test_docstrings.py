@@ -132,7 +132,7 @@ def test_every_exported_name_has_its_words_and_an_example(package, name):
     first = words.strip().partition("\n")[0]
     assert re.match(r"[A-Z`].*[.:;]", words.strip().partition("\n\n")[0], re.DOTALL)
     assert not first.startswith(f"{name}("), "a dataclass's own words are missing"
-    assert ">>> " in words or re.search(r"See `[\w.]+`", words), "no example"
+    assert ">>> " in words or re.search(r"[Ss]ee `[\w.]+`", words), "no example"
 
 
 def test_every_exported_name_is_named_by_a_test():
@@ -146,7 +146,7 @@ def test_every_exported_name_is_named_by_a_test():
     def is_tested(package, name):
         # The type of a result is tested with the function that its words refer to.
         words = getattr(sys.modules[package], name).__doc__ or ""
-        return name in known or bool(known & set(re.findall(r"See `(\w+)`", words)))
+        return name in known or bool(known & set(re.findall(r"[Ss]ee `(\w+)`", words)))
 
     assert [
         name for package, name in public_names() if not is_tested(package, name)
