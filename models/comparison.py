@@ -29,7 +29,7 @@ class DifferenceCounts:
         sums: float64 (4,): the number of examples, and the weighted sums of 1 (the
             weight), the relative and the absolute difference.
 
-    Example:
+    Examples:
         >>> DifferenceCounts(np.array([2.0, 2.0, 0.1818, 0.02])).figures()
         {'prediction_difference': 0.0909, 'absolute_prediction_difference': 0.01}
     """

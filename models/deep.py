@@ -63,7 +63,7 @@ class Deep(WithNet):
         ValueError: widths of unknown columns, or an interaction that the schema's
             columns do not have.
 
-    Example:
+    Examples:
         >>> kind, site = Categorical("kind", buckets=5), Categorical("site", buckets=50)
         >>> schema = Schema("ads", (), (kind, site))
         >>> deep = Deep(schema, WideDeepConfig(column_dims=("site:32",)))

@@ -79,7 +79,7 @@ class Distillation:
     2016, and Jiang et al., Churn Reduction via Distillation, arXiv 2106.02654, for the
     model that is being served as the teacher.
 
-    Example:
+    Examples:
         >>> distill = Distillation(1.0, Teachers((lambda features: tf.zeros([1]),)))
         >>> batch = Batch({}, label=tf.zeros([1]), weight=tf.ones([1]))
         >>> distill(tf.constant([[0.0]]), batch).numpy().round(4)

@@ -103,7 +103,7 @@ def mean_logit(logits: Sequence[tf.Tensor]) -> tf.Tensor:
     Args:
         logits: of each tower, float32 of one shape.
 
-    Example:
+    Examples:
         >>> float(mean_logit([tf.constant(1.0), tf.constant(-2.0)]))
         -0.5
     """

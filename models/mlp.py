@@ -63,7 +63,7 @@ class MLP(tf_keras.layers.Layer):
     Source: of `he`, He et al., arXiv 1502.01852; of `layer`, Ba et al., arXiv
     1607.06450.
 
-    Example:
+    Examples:
         >>> mlp = MLP((8, 4), ("smelu:0.5", "relu"))
         >>> mlp([tf.ones([5, 2]), tf.ones([5, 3])]).shape
         TensorShape([5, 4])

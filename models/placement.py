@@ -23,7 +23,7 @@ def tables_on(device: str) -> Iterator[None]:
         device: as `tf.device` takes it: `/CPU:0` is host memory; empty: as without
             this.
 
-    Example:
+    Examples:
         >>> with tables_on("/CPU:0"):
         ...     model = WideDeep(schema, config)
         >>> model.deep.embeddings[0].table.device

@@ -91,7 +91,7 @@ def read_prediction_files(
             are not those of the first file, in its order.
         ImportError: pyarrow is not installed; names the command that installs it.
 
-    Example:
+    Examples:
         >>> files = read_prediction_files(["a.parquet", "b.parquet"])
         >>> files.probabilities.shape
         (2, 1000)

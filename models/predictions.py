@@ -38,7 +38,7 @@ def predict(scorer: Scorer, dataset: Iterable[Any]) -> Iterator[Predictions]:
     Returns:
         An iterator of the scores of each batch.
 
-    Example:
+    Examples:
         >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> (scores,) = predict(job.scorer, job.batches)
         >>> np.allclose(scores.probability, 1 / (1 + np.exp(-scores.logit)))
@@ -73,7 +73,7 @@ def write_predictions(
         ImportError: pyarrow is not installed; names the command that installs it.
         OSError: no space, or no right to write.
 
-    Example:
+    Examples:
         >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> write_predictions("scores.parquet", predict(job.scorer, job.batches))
         1000

@@ -124,7 +124,7 @@ def publish(
         ValueError: bad options, no model there, or rows that do not parse.
         OSError: no space, or no right to write; nothing is left behind.
 
-    Example:
+    Examples:
         >>> bounds = PromotionBounds(max_pd=0.05, max_log_loss_increase=0.001)
         >>> options = PublishOptions(data="clicks/day_6.tsv", bounds=bounds)
         >>> published = publish("model", "served", options)

@@ -52,7 +52,7 @@ def fit_recalibration(
     Source: of the centers, Oron & Flournoy, Statistics in Biopharmaceutical Research 9,
     2017.
 
-    Example:
+    Examples:
         >>> random = np.random.default_rng(0)
         >>> z = random.normal(-2.0, 1.0, 20_000)
         >>> labels = random.random(20_000) < 1 / (1 + np.exp(-z))
@@ -84,7 +84,7 @@ def recalibrate(
         ValueError: as `fit_recalibration`.
         ImportError: as there.
 
-    Example:
+    Examples:
         >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> recalibration = recalibrate(job.scorer.logit, job.batches)
         >>> recalibration.kind, recalibration.scale > 0

@@ -31,7 +31,7 @@ class Scorer:
         logit: to float32 (B,).
         features: what `logit` takes to `Batch.features`.
 
-    Example:
+    Examples:
         >>> scorer = Scorer.load("served/1")
         >>> rows = open_rows("clicks/day_6.tsv")
         >>> batches = rows.batches(scorer.schema, 100, transform=scorer.transform)
@@ -109,7 +109,7 @@ class ScoringJob:
         batches: the rows, their features gone through the scorer's transform.
         model_dir: where the model came from; None for a SavedModel.
 
-    Example:
+    Examples:
         >>> job = ScoringJob.open("model", "clicks/day_6.tsv", batch_size=300)
         >>> [len(scores.logit) for scores in predict(job.scorer, job.batches)]
         [300, 300, 300, 100]
@@ -169,7 +169,7 @@ def load_logit(path: str | os.PathLike[str], schema: Schema, what: str) -> Logit
         ValueError: there is no such model, its schema is another one, or a SavedModel
             of a version of this package that exported no function of features.
 
-    Example:
+    Examples:
         >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> served = load_logit("served/1", job.scorer.schema, "compare_to")
         >>> figures = evaluate(job.scorer, job.batches, compare_to=served)

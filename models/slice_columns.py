@@ -54,7 +54,7 @@ def slice_columns(schema: Schema, names: Iterable[str]) -> list[SliceColumn]:
     Raises:
         ValueError: an unknown name; tells the nearest one.
 
-    Example:
+    Examples:
         >>> columns = (Numeric("age"),), (Categorical("site", buckets=100),)
         >>> schema = Schema("ads", *columns)
         >>> [column.num_slices for column in slice_columns(schema, ["site", "age"])]

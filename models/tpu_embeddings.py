@@ -58,7 +58,7 @@ class TPUTables(tf_keras.layers.Layer):
 
     Source: tfrs.layers.embedding.TPUEmbedding.
 
-    Example:
+    Examples:
         >>> from smelu_tf.pipelines import Categorical
         >>> schema = Schema("ads", (), (Categorical("site", buckets=2000),))
         >>> config = WideDeepConfig(tables="tpu", tpu_table_ids=1000, embedding_dim=8)

@@ -59,7 +59,7 @@ def training_program(
     Raises:
         ValueError: as `WideDeep`.
 
-    Example:
+    Examples:
         >>> from smelu_tf.pipelines import Schema, Categorical
         >>> schema = Schema("ads", (), (Categorical("site", buckets=9),))
         >>> program = training_program(TrainConfig(), schema, 256)

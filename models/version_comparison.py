@@ -85,7 +85,7 @@ def compare_versions(
         ValueError: blocks, no rows, no weight, a row that does not parse, or a raw
             column of the previous version that the rows do not have.
 
-    Example:
+    Examples:
         >>> from smelu_tf.pipelines import open_rows
         >>> model, served = Scorer.load("model"), Scorer.load("served/1")
         >>> report = compare_versions(model, served, open_rows("clicks/day_6.tsv"))

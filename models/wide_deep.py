@@ -57,7 +57,7 @@ class WideDeep(tf_keras.Model):
 
     Source: Cheng et al., Wide & Deep Learning, arXiv 1606.07792.
 
-    Example:
+    Examples:
         >>> schema = complete_schema_from("clicks/day_0.tsv", CRITEO)
         >>> model = WideDeep(schema, WideDeepConfig(hidden_units=(16, 8)))
         >>> model.compile()

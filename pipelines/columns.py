@@ -52,7 +52,7 @@ class Numeric:
             finite, a clip or boundaries that do not rise, or settings that do not go
             together.
 
-    Example:
+    Examples:
         >>> age = Numeric("age", transform="none", standardize=True)
         >>> schema = Schema("people", (age,), ())
         >>> complete_schema(schema, {"age": [20, 30, 40]}).numeric[0].mean
@@ -142,7 +142,7 @@ class Categorical:
         ValueError: not exactly one of the three, a number that is too small, a
             vocabulary with an empty or a repeated value, or a pattern that is none.
 
-    Example:
+    Examples:
         >>> Categorical("site", buckets=1000).num_ids
         1000
         >>> Categorical("site", vocabulary=("news", "shop")).num_ids
@@ -233,7 +233,7 @@ class MultiValued(Categorical):
     Raises:
         ValueError: as `Categorical`, no value a row, or an empty separator.
 
-    Example:
+    Examples:
         >>> genres = MultiValued("genres", vocabulary=("drama", "war"), max_values=3)
         >>> films = Schema("films", (), (), multivalued=(genres,))
         >>> Transform(films)({"genres": ["war|drama", ""]})["genres"].numpy()
@@ -264,7 +264,7 @@ class Cross:
     Raises:
         ValueError: fewer than two columns or buckets, or one column twice.
 
-    Example:
+    Examples:
         >>> Cross(("education", "occupation"), buckets=1000).name
         'education_x_occupation'
     """
@@ -299,7 +299,7 @@ class Label:
     Raises:
         ValueError: both `at_least` and `positive`.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> film = Categorical("film", buckets=99)
         >>> schema = Schema("films", (), (film,), Label("stars", at_least=4))

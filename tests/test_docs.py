@@ -107,7 +107,8 @@ def test_every_public_name_has_its_place_in_the_reference(package):
     page = ROOT / "docs" / "reference" / f"{package.rpartition('.')[2]}.md"
     text = page.read_text("utf-8")
     entries = re.findall(r"^::: ([\w.]+)$", text, re.M)
-    named = [entry.rpartition(".")[2] for entry in entries]
+    # The classes of both Kerases have their words from a mixin.
+    named = [entry.rpartition(".")[2].removesuffix("Mixin") for entry in entries]
     assert sorted(set(named)) == sorted(named)
     names = PACKAGES[package].__all__
     constants = {name for name in names if name.isupper() and name != "RESCU"}
