@@ -22,7 +22,7 @@ _TYPES = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PredictionFiles:
-    """What several models predict of the same rows; see `read_prediction_files`.
+    """What several models predict of the same rows. See `read_prediction_files`.
 
     Attributes:
         paths: the files, one a model.

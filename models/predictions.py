@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from smelu_tf.pipelines.extras import importing
 from smelu_tf.pipelines.files import replacing
 
 from .metrics import probability
@@ -78,14 +79,9 @@ def write_predictions(
         >>> write_predictions("scores.parquet", predict(job.scorer, job.batches))
         1000
     """
-    try:
+    with importing("writing Parquet", "pyarrow", "data"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError:
-        raise ImportError(
-            "writing Parquet: expected the package pyarrow, received none; "
-            "pip install 'smelu-tf[data]'"
-        ) from None
     fields = [(name, pyarrow.float32()) for name in Predictions._fields]
     columns = pyarrow.schema([("row", pyarrow.int64()), *fields])
     num_rows = 0

@@ -31,7 +31,7 @@ BATCH_SIZE = 4096
 
 @dataclasses.dataclass(frozen=True)
 class PublishOptions:
-    """How a model is published; see `publish`.
+    """How a model is published. See `publish`.
 
     Attributes:
         checkpoint: `newest`, or `best`: of the validations.
@@ -84,7 +84,7 @@ class PublishOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What was published; see `publish`.
+    """What was published. See `publish`.
 
     Attributes:
         version: the folder.

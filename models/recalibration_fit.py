@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from smelu_tf.pipelines.extras import importing
+
 from .recalibration import MAX_KNOTS, Kind, Recalibration, check_kind
 
 MIN_ROWS = 100
@@ -156,13 +158,8 @@ def _fit_platt(z: np.ndarray, y: np.ndarray, w: np.ndarray) -> Recalibration:
 
 
 def _fit_isotonic(z: np.ndarray, y: np.ndarray, w: np.ndarray) -> Recalibration:
-    try:
+    with importing("isotonic recalibration", "scipy", "recalibration"):
         from scipy.optimize import isotonic_regression
-    except ImportError:
-        raise ImportError(
-            "isotonic recalibration: expected the package scipy, received none; "
-            "pip install 'smelu-tf[recalibration]'"
-        ) from None
     logits, groups = np.unique(z, return_inverse=True)
     weights = np.bincount(groups, w)
     positives = np.bincount(groups, w * y)

@@ -20,7 +20,7 @@ from .scoring import Scorer
 
 @dataclasses.dataclass(frozen=True)
 class PromotionReport:
-    """Two versions of a model on the same rows; see `compare_versions`.
+    """Two versions of a model on the same rows. See `compare_versions`.
 
     Attributes:
         num_examples: how many rows.
