@@ -124,6 +124,7 @@ def test_the_pages_are_all_in_the_table_of_contents():
     assert named == {str(page.relative_to(ROOT / "docs")) for page in PAGES}
 
 
+@pytest.mark.slow
 def test_figures_and_the_table_of_widths_come_from_the_script(tmp_path):
     script = ROOT / "scripts" / "draw_activations.py"
     out = run(script, f"--output_dir={tmp_path}", cwd=tmp_path)

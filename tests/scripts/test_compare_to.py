@@ -8,6 +8,7 @@ from script_runs import TINY, run
 OTHER = (*TINY, "--config.train.seed=1", "--compare_to=demo/model", "--json")
 
 
+@pytest.mark.slow
 def test_the_difference_is_shown_and_a_model_above_the_bound_fails_but_stays(work):
     arguments = [
         *OTHER,

@@ -85,6 +85,7 @@ def training():
     return script_module("figures.training")
 
 
+@pytest.mark.slow
 def test_three_figures_are_drawn_and_not_blank(model_dir):
     image = pytest.importorskip("matplotlib.image")
     code, out, err = run("draw_training.py", f"--model_dir={model_dir}")
