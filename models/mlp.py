@@ -64,7 +64,7 @@ class MLP(tf_keras.layers.Layer):
     1607.06450.
 
     Examples:
-        >>> mlp = MLP((8, 4), ("smelu:0.5", "relu"))
+        >>> mlp = MLP((8, 4), ("smelu:0.5", "relu"), name="mlp")
         >>> mlp([tf.ones([5, 2]), tf.ones([5, 3])]).shape
         TensorShape([5, 4])
         >>> [w.name for w in mlp.weights][:2]

@@ -25,7 +25,7 @@ def tables_on(device: str) -> Iterator[None]:
 
     Examples:
         >>> with tables_on("/CPU:0"):
-        ...     model = WideDeep(schema, config)
+        ...     model = WideDeep(read_manifest("blocks").schema)
         >>> model.deep.embeddings[0].table.device
         '/job:localhost/replica:0/task:0/device:CPU:0'
     """
