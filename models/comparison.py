@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ import tensorflow.experimental.numpy as tnp
 import tf_keras
 
 from smelu_tf.difference_kinds import DifferenceKind, distance
+from smelu_tf.pipelines.transform import Features
 
 from .metrics import Figures
 
 _KINDS = (DifferenceKind("relative"), DifferenceKind("absolute"))
 
-Logit = Callable[[Mapping[str, tf.Tensor]], tf.Tensor]
+Logit = Callable[[Features], tf.Tensor]
 """A model as a function of `Batch.features`, to float32 (B,)."""
 
 
@@ -132,9 +133,7 @@ class Comparison:
         self._served = served
         self.differences = Differences()
 
-    def update(
-        self, features: Mapping[str, tf.Tensor], logit: tf.Tensor, weight: tf.Tensor
-    ) -> None:
+    def update(self, features: Features, logit: tf.Tensor, weight: tf.Tensor) -> None:
         """Counts a batch that the compared model has predicted.
 
         Args:

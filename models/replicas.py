@@ -241,7 +241,7 @@ def with_seed(config: TrainConfig, seed: int) -> TrainConfig:
 
 
 def _logits(models: Sequence[WideDeep], features: Any) -> tf.Tensor:
-    logits = [tf.reshape(model(features, training=False), [-1]) for model in models]
+    logits = [model.scores(features) for model in models]
     return tf.stack(logits)
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from smelu_tf.pipelines import Blocks, RowFiles, Schema, Transform, open_rows
+from smelu_tf.pipelines.raw_rows import RawColumns
+from smelu_tf.pipelines.transform import Features
 
 from .checkpoints import load_model
 from .comparison import Logit
 from .saved_models import is_saved_model, load_with_schema
 from .wide_deep import WideDeep
-
-RawColumns = Mapping[str, tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Scorer:
     schema: Schema
     transform: Callable[[RawColumns], Any]
     logit: Callable[[Any], tf.Tensor]
-    features: Callable[[Any], Mapping[str, tf.Tensor]] = lambda features: features
+    features: Callable[[Any], Features] = lambda features: features
 
     @classmethod
     def of(
@@ -60,7 +60,7 @@ class Scorer:
 
         @tf.function(reduce_retracing=True)
         def logit(features: Any) -> tf.Tensor:
-            own = tf.reshape(model(features, training=False), [-1])
+            own = model.scores(features)
             return own if recalibrated is None else recalibrated(own)
 
         return cls(model.schema, model.transform, logit)
@@ -192,7 +192,7 @@ def load_logit(path: str | os.PathLike[str], schema: Schema, what: str) -> Logit
         )
     if not is_saved_model(path):
         model = load_model(path)
-        return lambda features: tf.reshape(model(features, training=False), [-1])
+        return model.scores
     _, loaded = load_with_schema(path)
     if not hasattr(loaded, "score_features"):
         raise ValueError(

@@ -23,6 +23,9 @@ MISSING_ID = 0
 UNKNOWN_ID = 1  # the first of them
 PADDING = -1
 
+Features = Mapping[str, tf.Tensor]
+"""What a model reads of a batch: as `Batch.features`."""
+
 
 class Batch(NamedTuple):
     """What a model is trained on; a tuple as Keras's `fit` takes it.
