@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import math
 import re
-from typing import Literal
+from typing import Any, Literal
 
 _INTEGER = r"-?[0-9]{1,18}"  # always fits into int64
 # Finite in float64, if not in float32.
@@ -101,6 +101,8 @@ class Numeric:
                 f"with them, received {list(self.boundaries)} and "
                 f"binned={self.binned}."
             )
+        names = ("clip", "mean", "standard_deviation", "fill", "boundaries")
+        _hold_floats(self, *names)
 
     @property
     def pattern(self) -> str:
@@ -319,6 +321,7 @@ class Label:
                 f"label {self.name}: expected at most one of at_least and positive, "
                 "received both."
             )
+        _hold_floats(self, "at_least")
 
     @property
     def pattern(self) -> str:
@@ -326,6 +329,16 @@ class Label:
         if self.positive:
             return ""
         return "[01]" if self.at_least is None else FLOAT
+
+
+def _hold_floats(column: Any, *names: str) -> None:
+    """Makes floats of whole numbers, as reading JSON does: fingerprints are equal."""
+    for name in names:
+        value = getattr(column, name)
+        if value is not None:
+            is_tuple = isinstance(value, tuple)
+            floats = tuple(map(float, value)) if is_tuple else float(value)
+            object.__setattr__(column, name, floats)
 
 
 def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:
