@@ -17,7 +17,7 @@ import smelu_tf.pipelines
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-SLOW = ("reproducibility",)  # trains models
+QUICK = ("activations", "prediction_difference")  # the others train or write models
 PACKAGES = {
     "smelu_tf": smelu_tf,
     "smelu_tf.pipelines": smelu_tf.pipelines,
@@ -41,7 +41,7 @@ def run(*arguments, cwd, **environment):
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, marks=pytest.mark.slow if page.stem in SLOW else ())
+        pytest.param(page, marks=() if page.stem in QUICK else pytest.mark.slow)
         for page in PAGES
         if "```python\n" in page.read_text("utf-8")
     ],

@@ -78,9 +78,8 @@ def test_evaluate_takes_the_same_flags(work):
     assert "evaluate.py: evaluation: expected a prediction difference" in err
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("train.py", marks=pytest.mark.slow), "evaluate.py"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["train.py", "evaluate.py"])
 def test_a_bound_without_a_model_is_refused(work, name):
     code, _, err = run(name, "--max_prediction_difference=0.05", cwd=work)
     assert code == 2

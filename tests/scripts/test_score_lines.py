@@ -43,6 +43,7 @@ def score_lines(model, stdin, cwd):
     return done.returncode, done.stdout, done.stderr.decode().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_line_that_cannot_be_scored_is_named(work):
     good = b"\t" * 38 + b"\n"
     model = work / "demo" / "export" / "1"

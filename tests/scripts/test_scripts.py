@@ -60,6 +60,7 @@ def test_evaluate_and_predict_a_model_dir_or_a_saved_model(work, model, tmp_path
     assert loss == pytest.approx(figures["log_loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_figures_are_shown_even_where_they_cannot_be_kept(work, tmp_path):
     model = shutil.copytree(work / "demo" / "model", tmp_path / "model")
     (model / "metrics.json").write_text("[]")
