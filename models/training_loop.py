@@ -167,7 +167,8 @@ class TrainingLoop:
             state.set(position, counts, differences, finished, self._rows.num_bad_rows)
             figures = self._validate() if validates else None
             if history is not None:
-                num_rows = self._num_rows_read()
+                # Of text the rows are estimated; those predicted are counted.
+                num_rows = max(self._num_rows_read(), counts.num_examples)
                 history.report(position, num_rows, counts, figures, differences)
             next_report = position + self._report_steps(position)
             if validates:

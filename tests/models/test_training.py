@@ -168,3 +168,21 @@ def test_rows_of_which_none_parses_are_an_error_and_leave_no_model_dir(tmp_path)
             max_bad_rows=2,
         )
     assert not (tmp_path / "model").exists()
+
+
+def test_progress_ends_with_all_rows_though_their_number_is_estimated(
+    criteo_dir, tmp_path
+):
+    lines = (criteo_dir / "day_0.tsv").read_text().splitlines()
+    short = "0" + "\t" * 39  # far shorter than those that the estimate is made of
+    lines = [*lines, *lines, *[short] * 9000]
+    (tmp_path / "rows.tsv").write_text("\n".join(lines) + "\n")
+    shown = []
+    train(
+        SMALL,
+        tmp_path / "rows.tsv",
+        tmp_path / "model",
+        progress=lambda num_rows, *_: shown.append(num_rows),
+    )
+    assert shown == sorted(shown)
+    assert shown[-1] == 15_000
