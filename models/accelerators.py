@@ -250,7 +250,7 @@ def parse_slice(text: str) -> Slice:
     Raises:
         ValueError: an unknown accelerator, or a shape that it does not have.
 
-    Example:
+    Examples:
         >>> parse_slice("v5e:4x4").num_chips
         16
     """

@@ -35,7 +35,7 @@ class AntiDistillation:
     Source: of the idea, Shamir & Coviello, Anti-Distillation: Improving reproducibility
     of deep networks, arXiv 2010.09923.
 
-    Example:
+    Examples:
         >>> term = AntiDistillation(0.5)
         >>> batch = Batch({}, label=tf.zeros([3]), weight=tf.ones([3]))
         >>> opposite = tf.constant([[1.0, 2.0, 3.0], [6.0, 4.0, 2.0]])

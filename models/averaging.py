@@ -32,7 +32,7 @@ def part_kept(decay: float, since: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
 
     Source: of the correction, Kingma & Ba, arXiv 1412.6980, section 3.
 
-    Example:
+    Examples:
         >>> part_kept(0.5, tf.constant([0, 1, 2]), tf.constant(2)).numpy()
         array([0.        , 0.33333333, 1.        ])
     """

@@ -110,7 +110,7 @@ def load_metrics(model_dir: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         ValueError: the file holds no JSON object.
 
-    Example:
+    Examples:
         >>> load_metrics("model")["evaluation"]["num_examples"]
         1000
     """
@@ -131,7 +131,7 @@ def update_metrics(
         ValueError: the file is there, but holds no JSON object.
         OSError: no space, or no right to write.
 
-    Example:
+    Examples:
         >>> update_metrics("model", holiday={"log_loss": 0.5})
         >>> metrics = load_metrics("model")
         >>> metrics["holiday"], "progressive" in metrics
@@ -151,7 +151,7 @@ def load_config(model_dir: str | os.PathLike[str]) -> TrainConfig:
     Raises:
         ValueError: there is no config.json, or no configuration in it.
 
-    Example:
+    Examples:
         >>> load_config("model").model.hidden_units
         (128, 64, 32)
     """
@@ -248,7 +248,7 @@ def load_model(
     Raises:
         ValueError: no model_dir there, or no checkpoint that can be read in it.
 
-    Example:
+    Examples:
         >>> model = load_model("model")
         >>> batch = next(iter(read_text("clicks/day_6.tsv", model.schema, 100)))
         >>> model(batch.features).shape

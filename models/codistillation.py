@@ -27,7 +27,7 @@ class Codistillation:
     Source: Anil et al., Large scale distributed neural network training through online
     distillation, arXiv 1804.03235.
 
-    Example:
+    Examples:
         >>> codistill = Codistillation(1.0)
         >>> batch = Batch({}, label=tf.zeros([1]), weight=tf.ones([1]))
         >>> codistill(tf.constant([[0.0], [2.0]]), batch, step=0).numpy().round(4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ import tensorflow.experimental.numpy as tnp
 import tf_keras
 
 from smelu_tf.difference_kinds import DifferenceKind, distance
+from smelu_tf.pipelines.transform import Features
 
 from .metrics import Figures
 
 _KINDS = (DifferenceKind("relative"), DifferenceKind("absolute"))
 
-Logit = Callable[[Mapping[str, tf.Tensor]], tf.Tensor]
+Logit = Callable[[Features], tf.Tensor]
 """A model as a function of `Batch.features`, to float32 (B,)."""
 
 
@@ -29,7 +30,7 @@ class DifferenceCounts:
         sums: float64 (4,): the number of examples, and the weighted sums of 1 (the
             weight), the relative and the absolute difference.
 
-    Example:
+    Examples:
         >>> DifferenceCounts(np.array([2.0, 2.0, 0.1818, 0.02])).figures()
         {'prediction_difference': 0.0909, 'absolute_prediction_difference': 0.01}
     """
@@ -132,9 +133,7 @@ class Comparison:
         self._served = served
         self.differences = Differences()
 
-    def update(
-        self, features: Mapping[str, tf.Tensor], logit: tf.Tensor, weight: tf.Tensor
-    ) -> None:
+    def update(self, features: Features, logit: tf.Tensor, weight: tf.Tensor) -> None:
         """Counts a batch that the compared model has predicted.
 
         Args:

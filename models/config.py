@@ -37,7 +37,7 @@ class DataConfig:
         validation_fraction: the part of the rows, the last in their order, that is held
             out to validate on; takes blocks.
 
-    Example:
+    Examples:
         >>> DataConfig(schema="avazu", negative_rate=0.25).validate()
         >>> DataConfig(negative_rate=0.0).validate()
         Traceback (most recent call last):
@@ -88,7 +88,7 @@ class OptimizerConfig:
 
     Source: of the two optimizers, Cheng et al., Wide & Deep Learning, arXiv 1606.07792.
 
-    Example:
+    Examples:
         >>> WideDeepOptimizer.of(OptimizerConfig(name="adagrad")).rule
         'adagrad'
         >>> OptimizerConfig(schedule="linear").validate()
@@ -204,7 +204,7 @@ class TrainConfig:
         train: how the run goes.
         eval: how a model is evaluated.
 
-    Example:
+    Examples:
         >>> config = TrainConfig(
         ...     model=WideDeepConfig(hidden_units=(64, 32), activation="smelu:0.5"),
         ...     train=TrainOptions(seed=3, deterministic=True),
@@ -242,7 +242,7 @@ class TrainConfig:
         Raises:
             ValueError: an unknown key, or a value of another type.
 
-        Example:
+        Examples:
             >>> TrainConfig.from_dict({"model": {"towers": 2}}).model.towers
             2
         """
@@ -268,7 +268,7 @@ class TrainConfig:
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested values by their paths.
 
-    Example:
+    Examples:
         >>> flat({"a": {"b": 1}, "c": 2})
         {'a.b': 1, 'c': 2}
     """

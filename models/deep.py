@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import tensorflow as tf
 import tf_keras
 
 from smelu_tf.pipelines import Schema
+from smelu_tf.pipelines.transform import Features
 
 from .embeddings import StackedEmbedding
 from .model_config import WideDeepConfig
@@ -21,8 +21,6 @@ from .tables import (
     large_columns,
     values_by_column,
 )
-
-Features = Mapping[str, tf.Tensor]
 
 
 class Deep(WithNet):
@@ -63,7 +61,7 @@ class Deep(WithNet):
         ValueError: widths of unknown columns, or an interaction that the schema's
             columns do not have.
 
-    Example:
+    Examples:
         >>> kind, site = Categorical("kind", buckets=5), Categorical("site", buckets=50)
         >>> schema = Schema("ads", (), (kind, site))
         >>> deep = Deep(schema, WideDeepConfig(column_dims=("site:32",)))

@@ -41,7 +41,7 @@ class Dense(tf_keras.layers.Layer):
     Source: of the bottleneck, Sainath et al., Low-rank Matrix Factorization for Deep
     Neural Network Training, ICASSP 2013.
 
-    Example:
+    Examples:
         >>> layer = Dense(2, kernel_initializer="ones")
         >>> layer([tf.constant([[1.0]]), tf.constant([[2.0, 3.0]])]).numpy()
         array([[6., 6.]], dtype=float32)

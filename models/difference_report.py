@@ -65,7 +65,7 @@ def difference_report(
         ValueError: an unknown kind, no kind, rows of the reference that differ, models
             of the reference that agree to the bit, or intervals not over models.
 
-    Example:
+    Examples:
         >>> files = read_prediction_files(["a.parquet", "b.parquet"])
         >>> report = difference_report(files, ("relative", "logit"), num_slices=5)
         >>> report["num_models"], report["num_examples"], sorted(report["kinds"])

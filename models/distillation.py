@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from smelu_tf import recording
 from smelu_tf.pipelines import Batch, Schema
+from smelu_tf.pipelines.transform import Features
 
 from .comparison import Logit
 from .scoring import load_logit
@@ -47,9 +47,9 @@ class Teachers:
     @classmethod
     def of(cls, models: Sequence[WideDeep]) -> Teachers:
         """Models in memory, whatever their weights are when they are asked."""
-        return cls(tuple(functools.partial(_logit, model) for model in models))
+        return cls(tuple(model.scores for model in models))
 
-    def probability(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def probability(self, features: Features) -> tf.Tensor:
         """The mean of what the models predict, float32 (B,); no gradient goes back."""
         with recording.paused():
             parts = [tf.sigmoid(logit(features)) for logit in self.logits]
@@ -79,7 +79,7 @@ class Distillation:
     2016, and Jiang et al., Churn Reduction via Distillation, arXiv 2106.02654, for the
     model that is being served as the teacher.
 
-    Example:
+    Examples:
         >>> distill = Distillation(1.0, Teachers((lambda features: tf.zeros([1]),)))
         >>> batch = Batch({}, label=tf.zeros([1]), weight=tf.ones([1]))
         >>> distill(tf.constant([[0.0]]), batch).numpy().round(4)
@@ -109,7 +109,3 @@ class Distillation:
         targets = tf.broadcast_to(target, tf.shape(logits))
         losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
         return self.strength * tf.reduce_sum(losses, axis=0)
-
-
-def _logit(model: WideDeep, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    return tf.reshape(model(features, training=False), [-1])

@@ -89,7 +89,7 @@ class CountedDropout(CountedMask):
 
     Source: Srivastava et al., Dropout, JMLR 15, 2014.
 
-    Example:
+    Examples:
         >>> layer = CountedDropout(0.5, seed=0)
         >>> sorted(set(layer(tf.ones([100]), training=True).numpy().tolist()))
         [0.0, 2.0]

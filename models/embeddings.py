@@ -45,7 +45,7 @@ class StackedEmbedding(tf_keras.layers.Layer):
     values, adds zero.
     Output shape: (B, C, dim), of the layer's compute dtype.
 
-    Example:
+    Examples:
         >>> table = StackedEmbedding((3, 2), dim=4)
         >>> table(tf.constant([[2, 0], [1, 1]])).shape
         TensorShape([2, 2, 4])

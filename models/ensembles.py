@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
 from smelu_tf.pipelines import Schema
+from smelu_tf.pipelines.transform import Features
 
 from .deep import Deep
 from .model_config import WideDeepConfig
 from .seeds import tower_seed
 from .wide import Wide
-
-Features = Mapping[str, tf.Tensor]
 
 
 class Tower(tf_keras.layers.Layer):
@@ -103,7 +102,7 @@ def mean_logit(logits: Sequence[tf.Tensor]) -> tf.Tensor:
     Args:
         logits: of each tower, float32 of one shape.
 
-    Example:
+    Examples:
         >>> float(mean_logit([tf.constant(1.0), tf.constant(-2.0)]))
         -0.5
     """

@@ -41,7 +41,7 @@ def evaluate(
     Raises:
         ValueError: the dataset has no rows.
 
-    Example:
+    Examples:
         >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> figures = evaluate(job.scorer, job.batches)
         >>> figures["num_examples"], figures["auc"] > 0.6
@@ -76,7 +76,7 @@ def evaluation_report(
     Raises:
         ValueError: the dataset has no rows, or an unknown column.
 
-    Example:
+    Examples:
         >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> report = evaluation_report(job.scorer, job.batches, slices=["C1"])
         >>> sum(row["num_examples"] for row in report["slices"]["C1"])

@@ -71,7 +71,7 @@ def export_saved_model(
     Raises:
         OSError: no space, or no right to write; nothing is left behind.
 
-    Example:
+    Examples:
         >>> from smelu_tf.pipelines import Categorical, Schema
         >>> schema = Schema("ads", (), (Categorical("site", buckets=100),))
         >>> version = export_saved_model(WideDeep(schema, WideDeepConfig()), "ads")
@@ -132,7 +132,7 @@ def export_model_dir(
         ValueError: no model_dir there, or no checkpoint in it.
         OSError: no space, or no right to write; nothing is left behind.
 
-    Example:
+    Examples:
         >>> print(export_model_dir("model", "exports"))
         exports/1
         >>> job = ScoringJob.open("exports/1", "clicks/day_6.tsv")

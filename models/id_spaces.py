@@ -64,7 +64,7 @@ def same_ids(name: str, ours: Schema, theirs: Schema) -> np.ndarray:
     Returns:
         int64 (num_ids of ours,): ids of theirs, `NONE` where there is no counterpart.
 
-    Example:
+    Examples:
         >>> ours = Schema("a", (), (Categorical("site", vocabulary=("x", "y")),))
         >>> theirs = Schema("b", (), (Categorical("site", vocabulary=("y",)),))
         >>> same_ids("site", ours, theirs)

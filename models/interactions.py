@@ -60,7 +60,7 @@ class Interaction(tf_keras.layers.Layer):
 class NoInteraction(Interaction):
     """The numeric columns and all embeddings, side by side.
 
-    Example:
+    Examples:
         >>> NoInteraction()(tf.ones([5, 2]), [tf.ones([5, 3, 4])])[1].shape
         TensorShape([5, 12])
     """
@@ -92,7 +92,7 @@ class DCN(Interaction):
 
     Source: Wang et al., DCN V2, arXiv 2008.13535.
 
-    Example:
+    Examples:
         >>> DCN(num_layers=2)(tf.ones([5, 2]), [tf.ones([5, 3, 4])])[0].shape
         TensorShape([5, 14])
     """
@@ -202,7 +202,7 @@ class DLRM(Interaction):
 
     Source: Naumov et al., Deep Learning Recommendation Model, arXiv 1906.00091.
 
-    Example:
+    Examples:
         >>> layer = DLRM(4, bottom_units=(8,))
         >>> [x.shape.as_list() for x in layer(tf.ones([5, 2]), [tf.ones([5, 3, 4])])]
         [[5, 4], [5, 6]]

@@ -104,7 +104,7 @@ class Learner:
         log_loss = self.objective.log_loss(batch, logit)
         mean_log_loss = tf.reduce_sum(batch.weight * log_loss) / size
         if self.model.is_random_in_training:
-            logit = tf.reshape(self.model(batch.features, training=False), [-1])
+            logit = self.model.scores(batch.features)
         weight, rate = batch.weight, self.objective.negative_rate
         if rate < 1:
             weight *= tf.where(batch.label > 0, 1.0, 1.0 / rate)

@@ -44,7 +44,7 @@ def export_litert(
             not have.
         OSError: no space, or no right to write; nothing is left behind.
 
-    Example:
+    Examples:
         >>> export_litert("served/1", "model.tflite")
         >>> from ai_edge_litert.interpreter import Interpreter
         >>> score = Interpreter("model.tflite").get_signature_runner()
@@ -87,7 +87,7 @@ def load_litert(path: str | os.PathLike[str]) -> Logit:
         ImportError: ai-edge-litert is not installed; names the command that installs
             it.
 
-    Example:
+    Examples:
         >>> export_litert("served/1", "model.tflite")
         >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> schema, transform = job.scorer.schema, job.scorer.transform

@@ -25,7 +25,7 @@ class LossConfig:
             teachers and with other seeds, each replica trains first on the same rows,
             to be its own teachers. `train` takes `teachers`.
 
-    Example:
+    Examples:
         >>> loss = LossConfig(codistillation=0.5)
         >>> loss.validate(WideDeepConfig(towers=2))
         >>> loss.validate(WideDeepConfig())

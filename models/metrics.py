@@ -63,7 +63,7 @@ class BinaryCounts:
         histogram: float64 (2, bins): the weight of label 0 and of label 1 by the logit,
             in bins of 1/256 from -16 to 16; logits beyond are in the outermost ones.
 
-    Example:
+    Examples:
         >>> metrics = BinaryMetrics()
         >>> metrics.update_state([0.0, 1.0], [-1.0, 1.0])
         >>> earlier = metrics.counts()
@@ -134,7 +134,7 @@ class SlidingWindow:
     Raises:
         ValueError: `num_rows` is less than 1.
 
-    Example:
+    Examples:
         >>> metrics, window = BinaryMetrics(), SlidingWindow(2)
         >>> for label in (1.0, 0.0, 0.0):
         ...     metrics.update_state([label], [0.0])
@@ -186,7 +186,7 @@ class BinaryMetrics(tf_keras.metrics.Metric):
     Raises:
         ValueError: another dtype.
 
-    Example:
+    Examples:
         >>> metrics = BinaryMetrics()
         >>> metrics.update_state([0.0, 1.0], [[-1.0], [1.0]])
         >>> round(float(metrics.result()["log_loss"]), 4)

@@ -63,8 +63,8 @@ class MLP(tf_keras.layers.Layer):
     Source: of `he`, He et al., arXiv 1502.01852; of `layer`, Ba et al., arXiv
     1607.06450.
 
-    Example:
-        >>> mlp = MLP((8, 4), ("smelu:0.5", "relu"))
+    Examples:
+        >>> mlp = MLP((8, 4), ("smelu:0.5", "relu"), name="mlp")
         >>> mlp([tf.ones([5, 2]), tf.ones([5, 3])]).shape
         TensorShape([5, 4])
         >>> [w.name for w in mlp.weights][:2]

@@ -60,7 +60,7 @@ class WideDeepConfig:
     Source: Cheng et al., Wide & Deep Learning, arXiv 1606.07792; of SmeLU, Shamir &
     Lin, arXiv 2202.06499.
 
-    Example:
+    Examples:
         >>> shape = WideDeepConfig(hidden_units=(64, 32), activation="smelu:0.5")
         >>> shape.layer_activations()
         ('smelu:0.5', 'smelu:0.5')

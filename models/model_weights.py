@@ -32,7 +32,7 @@ class ModelWeights:
     Args:
         model: the model; what is set here is set in it.
 
-    Example:
+    Examples:
         >>> model = load_model("model")
         >>> weights = ModelWeights(model)
         >>> weights["wide/bias"] = np.array([-1.0])

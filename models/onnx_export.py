@@ -40,7 +40,7 @@ def export_onnx(
         OSError: no space, or no right to write; nothing is left behind.
         ImportError: tf2onnx is not installed; names the command that installs it.
 
-    Example:
+    Examples:
         >>> export_onnx("served/1", "model.onnx")
         >>> import onnxruntime
         >>> session = onnxruntime.InferenceSession("model.onnx")
@@ -82,7 +82,7 @@ def load_onnx(path: str | os.PathLike[str]) -> Logit:
         ValueError: the file cannot be read.
         ImportError: onnxruntime is not installed; names the command that installs it.
 
-    Example:
+    Examples:
         >>> export_onnx("served/1", "model.onnx")
         >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> schema, transform = job.scorer.schema, job.scorer.transform

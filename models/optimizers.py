@@ -63,7 +63,7 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
     Ba, arXiv 1412.6980 (Adam); Duchi et al., JMLR 2011 (Adagrad); Polyak & Juditsky,
     Acceleration of Stochastic Approximation by Averaging, SIAM J. Control Optim. 1992.
 
-    Example:
+    Examples:
         >>> with tf.name_scope("wide"):
         ...     weights = tf.Variable([0.0, 0.0])
         >>> optimizer = WideDeepOptimizer(l1=1.0)
@@ -153,7 +153,7 @@ class WideDeepOptimizer(tf_keras.optimizers.legacy.Optimizer):
         Args:
             variables: trained by this optimizer.
 
-        Example:
+        Examples:
             >>> weight = tf.Variable([1.0])
             >>> optimizer = WideDeepOptimizer("adagrad", 0.5, averaging=0.5)
             >>> for _ in range(2):

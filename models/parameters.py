@@ -42,7 +42,7 @@ def parameter_table(model: tf_keras.Model) -> str:
     Raises:
         ValueError: the model is not built.
 
-    Example:
+    Examples:
         >>> model = tf_keras.Sequential([tf_keras.layers.Dense(2, name="top")])
         >>> _ = model(tf.ones([1, 3]))
         >>> print(parameter_table(model))

@@ -23,9 +23,9 @@ def tables_on(device: str) -> Iterator[None]:
         device: as `tf.device` takes it: `/CPU:0` is host memory; empty: as without
             this.
 
-    Example:
+    Examples:
         >>> with tables_on("/CPU:0"):
-        ...     model = WideDeep(schema, config)
+        ...     model = WideDeep(read_manifest("blocks").schema)
         >>> model.deep.embeddings[0].table.device
         '/job:localhost/replica:0/task:0/device:CPU:0'
     """

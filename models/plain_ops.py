@@ -25,12 +25,11 @@ from typing import Any
 import tensorflow as tf
 
 from smelu_tf.pipelines import Schema
+from smelu_tf.pipelines.transform import Features
 
 from .saved_models import load_saved_model
 from .serving import batch_specs
 from .wide_deep import WideDeep
-
-Features = Mapping[str, tf.Tensor]
 
 MAX_BYTES = 1 << 31
 """Of a graph's, a LiteRT or an ONNX file's constants, less what else they hold."""
@@ -81,7 +80,7 @@ def plain_function(model: WideDeep | str | os.PathLike[str]) -> Any:
 
         @tf.function(autograph=False)
         def logit(features: Features) -> tf.Tensor:
-            return tf.reshape(model(features, training=False), [-1])
+            return model.scores(features)
 
     else:
         schema, logit = _load(Path(model))

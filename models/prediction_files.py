@@ -22,7 +22,7 @@ _TYPES = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PredictionFiles:
-    """What several models predict of the same rows; see `read_prediction_files`.
+    """What several models predict of the same rows. See `read_prediction_files`.
 
     Attributes:
         paths: the files, one a model.
@@ -91,7 +91,7 @@ def read_prediction_files(
             are not those of the first file, in its order.
         ImportError: pyarrow is not installed; names the command that installs it.
 
-    Example:
+    Examples:
         >>> files = read_prediction_files(["a.parquet", "b.parquet"])
         >>> files.probabilities.shape
         (2, 1000)

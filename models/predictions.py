@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from smelu_tf.pipelines.extras import importing
 from smelu_tf.pipelines.files import replacing
 
 from .metrics import probability
@@ -38,7 +39,7 @@ def predict(scorer: Scorer, dataset: Iterable[Any]) -> Iterator[Predictions]:
     Returns:
         An iterator of the scores of each batch.
 
-    Example:
+    Examples:
         >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> (scores,) = predict(job.scorer, job.batches)
         >>> np.allclose(scores.probability, 1 / (1 + np.exp(-scores.logit)))
@@ -73,19 +74,14 @@ def write_predictions(
         ImportError: pyarrow is not installed; names the command that installs it.
         OSError: no space, or no right to write.
 
-    Example:
+    Examples:
         >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> write_predictions("scores.parquet", predict(job.scorer, job.batches))
         1000
     """
-    try:
+    with importing("writing Parquet", "pyarrow", "data"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError:
-        raise ImportError(
-            "writing Parquet: expected the package pyarrow, received none; "
-            "pip install 'smelu-tf[data]'"
-        ) from None
     fields = [(name, pyarrow.float32()) for name in Predictions._fields]
     columns = pyarrow.schema([("row", pyarrow.int64()), *fields])
     num_rows = 0

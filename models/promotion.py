@@ -66,7 +66,7 @@ def broken_bounds(report: PromotionReport, bounds: PromotionBounds) -> list[str]
     Returns:
         The sentences; none: the version may be published.
 
-    Example:
+    Examples:
         >>> from smelu_tf.pipelines import open_rows
         >>> rows, model = open_rows("clicks/day_6.tsv"), load_model("model")
         >>> higher = Scorer.of(model, lambda logit: logit + 0.5)
@@ -122,7 +122,7 @@ def check_promotion(report: PromotionReport, bounds: PromotionBounds) -> None:
     Raises:
         PromotionError: one that holds the sentences of `broken_bounds`.
 
-    Example:
+    Examples:
         >>> from smelu_tf.pipelines import open_rows
         >>> rows, model = open_rows("clicks/day_6.tsv"), load_model("model")
         >>> higher = Scorer.of(model, lambda logit: logit + 0.5)

@@ -31,7 +31,7 @@ BATCH_SIZE = 4096
 
 @dataclasses.dataclass(frozen=True)
 class PublishOptions:
-    """How a model is published; see `publish`.
+    """How a model is published. See `publish`.
 
     Attributes:
         checkpoint: `newest`, or `best`: of the validations.
@@ -84,7 +84,7 @@ class PublishOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What was published; see `publish`.
+    """What was published. See `publish`.
 
     Attributes:
         version: the folder.
@@ -124,7 +124,7 @@ def publish(
         ValueError: bad options, no model there, or rows that do not parse.
         OSError: no space, or no right to write; nothing is left behind.
 
-    Example:
+    Examples:
         >>> bounds = PromotionBounds(max_pd=0.05, max_log_loss_increase=0.001)
         >>> options = PublishOptions(data="clicks/day_6.tsv", bounds=bounds)
         >>> published = publish("model", "served", options)

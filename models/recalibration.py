@@ -44,7 +44,7 @@ class Recalibration:
     Sources: Platt, Advances in Large Margin Classifiers, 1999; Zadrozny & Elkan,
     KDD 2002.
 
-    Example:
+    Examples:
         >>> halved = Recalibration("platt", scale=0.5, shift=-1.0)
         >>> halved(tf.constant([-2.0, 0.0, 4.0])).numpy()
         array([-2., -1.,  1.], dtype=float32)

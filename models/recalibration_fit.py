@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from smelu_tf.pipelines.extras import importing
+
 from .recalibration import MAX_KNOTS, Kind, Recalibration, check_kind
 
 MIN_ROWS = 100
@@ -52,7 +54,7 @@ def fit_recalibration(
     Source: of the centers, Oron & Flournoy, Statistics in Biopharmaceutical Research 9,
     2017.
 
-    Example:
+    Examples:
         >>> random = np.random.default_rng(0)
         >>> z = random.normal(-2.0, 1.0, 20_000)
         >>> labels = random.random(20_000) < 1 / (1 + np.exp(-z))
@@ -84,7 +86,7 @@ def recalibrate(
         ValueError: as `fit_recalibration`.
         ImportError: as there.
 
-    Example:
+    Examples:
         >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> recalibration = recalibrate(job.scorer.logit, job.batches)
         >>> recalibration.kind, recalibration.scale > 0
@@ -156,13 +158,8 @@ def _fit_platt(z: np.ndarray, y: np.ndarray, w: np.ndarray) -> Recalibration:
 
 
 def _fit_isotonic(z: np.ndarray, y: np.ndarray, w: np.ndarray) -> Recalibration:
-    try:
+    with importing("isotonic recalibration", "scipy", "recalibration"):
         from scipy.optimize import isotonic_regression
-    except ImportError:
-        raise ImportError(
-            "isotonic recalibration: expected the package scipy, received none; "
-            "pip install 'smelu-tf[recalibration]'"
-        ) from None
     logits, groups = np.unique(z, return_inverse=True)
     weights = np.bincount(groups, w)
     positives = np.bincount(groups, w * y)

@@ -76,7 +76,7 @@ def reliability(counts: BinaryCounts, num_bins: int = 20) -> list[ReliabilityBin
 
     Source: of the interval, Wilson, JASA 22, 1927.
 
-    Example:
+    Examples:
         >>> metrics = BinaryMetrics()
         >>> metrics.update_state([0.0, 0.0, 1.0, 1.0], [-2.0, -2.0, 2.0, 2.0])
         >>> for row in reliability(metrics.counts(), num_bins=2):
@@ -119,7 +119,7 @@ def calibration_error(bins: Sequence[ReliabilityBin]) -> float | None:
 
     Source: Naeini et al., Obtaining Well Calibrated Probabilities, AAAI 2015.
 
-    Example:
+    Examples:
         >>> metrics = BinaryMetrics()
         >>> metrics.update_state([0.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0])
         >>> error = calibration_error(reliability(metrics.counts()))

@@ -49,7 +49,7 @@ class Replicas:
     Raises:
         ValueError: no configuration, or one that is bad.
 
-    Example:
+    Examples:
         >>> configs = [with_seed(load_config("model"), seed) for seed in range(3)]
         >>> schema = Schema.load("model/schema.json")
         >>> replicas = Replicas(configs, schema)
@@ -189,7 +189,7 @@ class ReplicaPool:
         schema: of the batches.
         prepare: as in `Replicas`.
 
-    Example:
+    Examples:
         >>> pool = ReplicaPool(Schema.load("model/schema.json"))
         >>> first = pool.begin([TrainConfig()])
         >>> pool.begin([with_seed(TrainConfig(), 1)]) is first
@@ -231,7 +231,7 @@ def with_seed(config: TrainConfig, seed: int) -> TrainConfig:
         config: the configuration.
         seed: 0 or more.
 
-    Example:
+    Examples:
         >>> [with_seed(TrainConfig(), seed).train.seed for seed in range(3)]
         [0, 1, 2]
     """
@@ -241,7 +241,7 @@ def with_seed(config: TrainConfig, seed: int) -> TrainConfig:
 
 
 def _logits(models: Sequence[WideDeep], features: Any) -> tf.Tensor:
-    logits = [tf.reshape(model(features, training=False), [-1]) for model in models]
+    logits = [model.scores(features) for model in models]
     return tf.stack(logits)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import tensorflow as tf
 
+from smelu_tf.pipelines.transform import Features
+
 from .strategies import AS_GIVEN
 from .wide_deep import WideDeep
-
-Features = Mapping[str, tf.Tensor]
 
 
 def replicated_logit(
@@ -33,12 +33,9 @@ def replicated_logit(
     num_rows_at_once = replica_rows * num_replicas
     tables = model.tpu_tables
 
-    def score(features: Features) -> tf.Tensor:
-        return tf.reshape(model(features, training=False), [-1])
-
     @tf.function(autograph=False)
     def scored(parts: Features) -> tf.Tensor:
-        logits = strategy.run(score, args=(parts,), options=AS_GIVEN)
+        logits = strategy.run(model.scores, args=(parts,), options=AS_GIVEN)
         return tf.concat(strategy.experimental_local_results(logits), axis=0)
 
     def own(features: Features, replica: int) -> Features:

@@ -65,7 +65,7 @@ def record_run(
         ValueError: the file is there, but cannot be read.
         OSError: no space, or no right to write.
 
-    Example:
+    Examples:
         >>> schema = Schema.load("model/schema.json")
         >>> record_run("model", schema=schema, data="clicks/day_[0-5].tsv")
         >>> run = recorded_runs("model")[-1]

@@ -279,7 +279,7 @@ def predict(
         ValueError: an impossible assumption, or a program for other chips or another
             part of the batch.
 
-    Example:
+    Examples:
         >>> from smelu_tf.models import accelerators, scaling
         >>> from smelu_tf.pipelines.presets import CRITEO_1TB
         >>> workload = Workload.of(PRESETS["criteo_1tb"](), CRITEO_1TB)

@@ -30,7 +30,7 @@ class WarmupDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
 
     Source: of the cosine, Loshchilov & Hutter, arXiv 1608.03983.
 
-    Example:
+    Examples:
         >>> schedule = WarmupDecay(0.1, 2, "linear", 10)
         >>> [round(float(schedule(t)), 3) for t in (0, 1, 2, 7, 12, 99)]
         [0.05, 0.1, 0.1, 0.05, 0.0, 0.0]

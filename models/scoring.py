@@ -5,20 +5,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from smelu_tf.pipelines import Blocks, RowFiles, Schema, Transform, open_rows
+from smelu_tf.pipelines.raw_rows import RawColumns
+from smelu_tf.pipelines.transform import Features
 
 from .checkpoints import load_model
 from .comparison import Logit
 from .saved_models import is_saved_model, load_with_schema
 from .wide_deep import WideDeep
-
-RawColumns = Mapping[str, tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Scorer:
         logit: to float32 (B,).
         features: what `logit` takes to `Batch.features`.
 
-    Example:
+    Examples:
         >>> scorer = Scorer.load("served/1")
         >>> rows = open_rows("clicks/day_6.tsv")
         >>> batches = rows.batches(scorer.schema, 100, transform=scorer.transform)
@@ -42,7 +42,7 @@ class Scorer:
     schema: Schema
     transform: Callable[[RawColumns], Any]
     logit: Callable[[Any], tf.Tensor]
-    features: Callable[[Any], Mapping[str, tf.Tensor]] = lambda features: features
+    features: Callable[[Any], Features] = lambda features: features
 
     @classmethod
     def of(
@@ -60,7 +60,7 @@ class Scorer:
 
         @tf.function(reduce_retracing=True)
         def logit(features: Any) -> tf.Tensor:
-            own = tf.reshape(model(features, training=False), [-1])
+            own = model.scores(features)
             return own if recalibrated is None else recalibrated(own)
 
         return cls(model.schema, model.transform, logit)
@@ -109,7 +109,7 @@ class ScoringJob:
         batches: the rows, their features gone through the scorer's transform.
         model_dir: where the model came from; None for a SavedModel.
 
-    Example:
+    Examples:
         >>> job = ScoringJob.open("model", "clicks/day_6.tsv", batch_size=300)
         >>> [len(scores.logit) for scores in predict(job.scorer, job.batches)]
         [300, 300, 300, 100]
@@ -169,7 +169,7 @@ def load_logit(path: str | os.PathLike[str], schema: Schema, what: str) -> Logit
         ValueError: there is no such model, its schema is another one, or a SavedModel
             of a version of this package that exported no function of features.
 
-    Example:
+    Examples:
         >>> job = ScoringJob.open("model", "clicks/day_6.tsv")
         >>> served = load_logit("served/1", job.scorer.schema, "compare_to")
         >>> figures = evaluate(job.scorer, job.batches, compare_to=served)
@@ -192,7 +192,7 @@ def load_logit(path: str | os.PathLike[str], schema: Schema, what: str) -> Logit
         )
     if not is_saved_model(path):
         model = load_model(path)
-        return lambda features: tf.reshape(model(features, training=False), [-1])
+        return model.scores
     _, loaded = load_with_schema(path)
     if not hasattr(loaded, "score_features"):
         raise ValueError(

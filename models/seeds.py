@@ -14,7 +14,7 @@ def tower_seed(seed: int, tower: int) -> int:
         seed: the model's, 0 or more.
         tower: its number, from 0.
 
-    Example:
+    Examples:
         >>> [tower_seed(7, tower) for tower in range(3)]
         [7, 369571992, 1009178997]
     """

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from smelu_tf.pipelines import Schema, parse_unlabelled
 from smelu_tf.pipelines.examples import example_kinds, parse_examples
-from smelu_tf.pipelines.raw_rows import feature_specs, without_missing_text
+from smelu_tf.pipelines.raw_rows import RawColumns, feature_specs, without_missing_text
+from smelu_tf.pipelines.transform import Features
 
 from .metrics import probability
 from .wide_deep import WideDeep
 
-RawColumns = Mapping[str, tf.Tensor]
 Scores = dict[str, tf.Tensor]
 
 CLASSES = (b"0", b"1")
@@ -52,8 +52,8 @@ class ServingModule(tf.Module):
         schema, transform = model.schema, model.transform
         kinds = example_kinds(schema)
 
-        def logit_of(features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-            own = tf.reshape(model(features, training=False), [-1])
+        def logit_of(features: Features) -> tf.Tensor:
+            own = model.scores(features)
             return own if recalibrated is None else recalibrated(own)
 
         def score(raw: RawColumns) -> Scores:

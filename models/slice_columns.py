@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from smelu_tf.pipelines import Categorical, Numeric, Schema, Transform
-from smelu_tf.pipelines.transform import MISSING_ID, UNKNOWN_ID
-
-Features = Mapping[str, tf.Tensor]
+from smelu_tf.pipelines.transform import MISSING_ID, UNKNOWN_ID, Features
 
 _MAX_EXPONENT = 63
 _MIN_EXPONENT = -10  # of columns that are no integers
@@ -54,7 +51,7 @@ def slice_columns(schema: Schema, names: Iterable[str]) -> list[SliceColumn]:
     Raises:
         ValueError: an unknown name; tells the nearest one.
 
-    Example:
+    Examples:
         >>> columns = (Numeric("age"),), (Categorical("site", buckets=100),)
         >>> schema = Schema("ads", *columns)
         >>> [column.num_slices for column in slice_columns(schema, ["site", "age"])]

@@ -42,7 +42,7 @@ class Slices:
     Raises:
         ValueError: an unknown column; tells the nearest one.
 
-    Example:
+    Examples:
         >>> model, rows = load_model("model"), open_rows("clicks/day_6.tsv")
         >>> slices = Slices(model.schema, ["C1", "I3"])
         >>> for batch in rows.batches(model.schema, 256):

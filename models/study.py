@@ -41,7 +41,7 @@ def run_study(
             a damaged file of a cell.
         ArithmeticError: a training diverged; says in which cell.
 
-    Example:
+    Examples:
         >>> small = WideDeepConfig(wide=False, embedding_dim=2, hidden_units=(4,))
         >>> config = TrainConfig(model=small)
         >>> rows = StudyRows.read("clicks/day_0.tsv", "clicks/day_6.tsv", config)

@@ -49,7 +49,7 @@ class Study:
         warm_start: a model_dir whose tables all models begin with; where their initial
             weights do not differ, with all of its weights. Empty: none.
 
-    Example:
+    Examples:
         >>> study = Study(("relu", "smelu:1"), learning_rates=(0.001, 0.002))
         >>> [cell.name for cell in study.cells()][:2]
         ['relu_none_0.001_init', 'relu_none_0.002_init']
@@ -135,7 +135,7 @@ class Cell:
         learning_rate: of the optimizer of all but the wide part.
         varies: what differs between the replicas, of `VARIES`.
 
-    Example:
+    Examples:
         >>> cell = Cell("smelu:0.5", "layer_norm", 0.002, "init")
         >>> cell.config(TrainConfig()).model.normalization
         'layer'

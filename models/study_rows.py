@@ -21,7 +21,7 @@ class StudyRows:
         num_validation: how many.
         test: other rows.
 
-    Example:
+    Examples:
         >>> files = ("clicks/day_0.tsv", "clicks/day_6.tsv")
         >>> rows = StudyRows.read(*files, TrainConfig(), fraction=0.2)
         >>> len(rows.train), rows.num_validation, len(rows.test)

@@ -18,7 +18,7 @@ def embedding_dims(schema: Schema, config: WideDeepConfig) -> dict[str, int]:
         ValueError: an entry of `column_dims` is malformed, or names a column that is
             not there, or comes twice.
 
-    Example:
+    Examples:
         >>> columns = Categorical("site", buckets=5000), Categorical("kind", buckets=9)
         >>> schema = Schema("ads", (), columns)
         >>> config = WideDeepConfig(embedding_dim=8, column_dims=("site:32",))
@@ -97,7 +97,7 @@ def large_tables(schema: Schema, config: WideDeepConfig) -> tuple[LargeTable, ..
     Raises:
         ValueError: as `embedding_dims`.
 
-    Example:
+    Examples:
         >>> columns = Categorical("site", buckets=5000), Categorical("kind", buckets=9)
         >>> schema = Schema("ads", (), columns)
         >>> config = WideDeepConfig(tables="tpu", tpu_table_ids=1000)

@@ -43,7 +43,7 @@ def with_technique(config: TrainConfig, technique: str) -> TrainConfig:
     Raises:
         ValueError: an unknown name or key, or a value of another type.
 
-    Example:
+    Examples:
         >>> with_technique(TrainConfig(), "layer_norm").model.normalization
         'layer'
     """

@@ -40,7 +40,7 @@ _ALIASES = {"v5litepod": "v5e"}
 def attached_chip() -> TPUChip | None:
     """The chips of this machine, as its environment names them; None where it does not.
 
-    Example:
+    Examples:
         >>> from unittest import mock
         >>> with mock.patch.dict(os.environ, TPU_ACCELERATOR_TYPE="v5litepod-16"):
         ...     attached_chip().name

@@ -113,7 +113,7 @@ def compile_for_tpu(
         ImportError: jax or libtpu is not installed (names the command that installs
             them), or of a version that this file does not fit.
 
-    Example:
+    Examples:
         >>> program = compile_for_tpu(tf.nn.relu, [tf.TensorSpec([8, 128])], "v5e:2x2")
         >>> program.bytes_accessed, program.peak_bytes
         (8192, 8192)

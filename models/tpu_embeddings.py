@@ -7,7 +7,7 @@ as it does other tables. Checkpoints of the one are restored by the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,12 @@ import tensorflow_recommenders as tfrs
 import tf_keras
 
 from smelu_tf.pipelines import Schema
+from smelu_tf.pipelines.transform import Features
 
 from .model_config import WideDeepConfig
 from .optimizers import WideDeepOptimizer
 from .tables import LargeTable, large_tables
 from .update_rules import BETA_1, BETA_2, EPSILON
-
-Features = Mapping[str, tf.Tensor]
 
 _tpu = tf.tpu.experimental.embedding
 
@@ -58,7 +57,7 @@ class TPUTables(tf_keras.layers.Layer):
 
     Source: tfrs.layers.embedding.TPUEmbedding.
 
-    Example:
+    Examples:
         >>> from smelu_tf.pipelines import Categorical
         >>> schema = Schema("ads", (), (Categorical("site", buckets=2000),))
         >>> config = WideDeepConfig(tables="tpu", tpu_table_ids=1000, embedding_dim=8)

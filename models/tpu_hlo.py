@@ -79,7 +79,7 @@ def fusions_of(text: str, scope: str) -> tuple[Fusion, ...]:
         text: the program's.
         scope: the word.
 
-    Example:
+    Examples:
         >>> text = '''ENTRY %main () -> f32[8] {
         ...   %fusion = f32[8] maximum(%a), metadata={op_name="activation_0/Relu"}
         ... '''

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -12,6 +12,7 @@ import tf_keras
 
 import smelu_tf
 from smelu_tf.pipelines import Batch, Schema
+from smelu_tf.pipelines.transform import Features
 
 from .config import TrainConfig
 from .learner import Learner
@@ -59,7 +60,7 @@ def training_program(
     Raises:
         ValueError: as `WideDeep`.
 
-    Example:
+    Examples:
         >>> from smelu_tf.pipelines import Schema, Categorical
         >>> schema = Schema("ads", (), (Categorical("site", buckets=9),))
         >>> program = training_program(TrainConfig(), schema, 256)
@@ -138,7 +139,7 @@ class _GivenRows(tf_keras.layers.Layer):
         """The name of the first table."""
         return self._tables[0].name
 
-    def call(self, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def call(self, features: Features) -> dict[str, tf.Tensor]:
         """The rows of a batch, by the tables' names."""
         rows = [features[_given(table.name)] for table in self._tables]
 

@@ -111,7 +111,7 @@ def train(
 
     A run that fails before its first checkpoint leaves no model_dir behind.
 
-    Example:
+    Examples:
         >>> config = TrainConfig(model=WideDeepConfig(hidden_units=(16, 8)))
         >>> rows, later = "clicks/day_[0-2].tsv", "clicks/day_3.tsv"
         >>> result = train(config, rows, "small", validation_files=later)

@@ -33,7 +33,7 @@ class UnknownIds(CountedMask):
     Raises:
         ValueError: a rate out of range.
 
-    Example:
+    Examples:
         >>> schema = Schema("s", (), (Categorical("site", vocabulary=("a", "b")),))
         >>> layer = UnknownIds(0.5, schema)
         >>> layer(tf.constant([[2]] * 6), training=True).numpy()[:, 0]

@@ -20,7 +20,7 @@ from .scoring import Scorer
 
 @dataclasses.dataclass(frozen=True)
 class PromotionReport:
-    """Two versions of a model on the same rows; see `compare_versions`.
+    """Two versions of a model on the same rows. See `compare_versions`.
 
     Attributes:
         num_examples: how many rows.
@@ -85,7 +85,7 @@ def compare_versions(
         ValueError: blocks, no rows, no weight, a row that does not parse, or a raw
             column of the previous version that the rows do not have.
 
-    Example:
+    Examples:
         >>> from smelu_tf.pipelines import open_rows
         >>> model, served = Scorer.load("model"), Scorer.load("served/1")
         >>> report = compare_versions(model, served, open_rows("clicks/day_6.tsv"))

@@ -120,7 +120,7 @@ def warm_start(
 
     Source: Cheng et al., Wide & Deep Learning, arXiv 1606.07792, section 4.2.
 
-    Example:
+    Examples:
         >>> other = load_model("model")
         >>> model = WideDeep(other.schema, other.config, seed=1)
         >>> found = warm_start(model, "model")

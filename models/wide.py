@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,11 @@ import tensorflow as tf
 import tf_keras
 
 from smelu_tf.pipelines import Schema
+from smelu_tf.pipelines.transform import Features
 
 from .embeddings import StackedEmbedding
 from .model_config import WideDeepConfig
 from .tables import large_columns
-
-Features = Mapping[str, tf.Tensor]
 
 
 class Wide(tf_keras.layers.Layer):

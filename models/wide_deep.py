@@ -11,6 +11,7 @@ import tensorflow as tf
 import tf_keras
 
 from smelu_tf.pipelines import Schema, Transform, raw_columns
+from smelu_tf.pipelines.transform import Features
 
 from .config import OptimizerConfig, TrainConfig
 from .deep import Deep
@@ -21,8 +22,6 @@ from .optimizers import WideDeepOptimizer
 from .tpu_embeddings import TPUTables
 from .unknown_ids import UnknownIds
 from .wide import Wide
-
-Features = Mapping[str, tf.Tensor]
 
 
 @tf_keras.saving.register_keras_serializable("smelu_tf")
@@ -57,7 +56,7 @@ class WideDeep(tf_keras.Model):
 
     Source: Cheng et al., Wide & Deep Learning, arXiv 1606.07792.
 
-    Example:
+    Examples:
         >>> schema = complete_schema_from("clicks/day_0.tsv", CRITEO)
         >>> model = WideDeep(schema, WideDeepConfig(hidden_units=(16, 8)))
         >>> model.compile()
@@ -184,6 +183,14 @@ class WideDeep(tf_keras.Model):
             if training or self.config.serve == "ensemble" or not tower.built:
                 logits.append(tower(features, training=training))
         return logits
+
+    def scores(self, features: Features) -> tf.Tensor:
+        """The logits of a batch as they are served, float32 (B,).
+
+        Args:
+            features: as in `Batch`.
+        """
+        return tf.reshape(self(features, training=False), [-1])
 
     def served_logit(self, logits: list[tf.Tensor]) -> tf.Tensor:
         """The model's logit of its towers' logits."""

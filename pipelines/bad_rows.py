@@ -45,7 +45,7 @@ class BadRows:
     Raises:
         ValueError: `max_bad_rows` is below 0.
 
-    Example:
+    Examples:
         >>> rows = tf.io.read_file("clicks/day_0.tsv")
         >>> tf.io.write_file("day.tsv", "1,2,3\\n" + rows)
         >>> bad_rows = BadRows(max_bad_rows=5, rejects=Path("rejects.txt"))
@@ -113,7 +113,7 @@ def bad_row_errors() -> Iterator[None]:
     Raises:
         BadRowError: a row that is read inside does not parse; other errors pass.
 
-    Example:
+    Examples:
         >>> tf.io.write_file("day.tsv", "1,2,3")
         >>> with bad_row_errors():
         ...     list(read_raw("day.tsv", CRITEO))

@@ -69,7 +69,7 @@ def with_last_batch(
     Raises:
         ValueError: `last_batch` is none of these.
 
-    Example:
+    Examples:
         >>> batches = read_blocks("blocks", batch_size=4000)  # of 6000 rows
         >>> for batch in with_last_batch(batches, 4000, "pad"):
         ...     print(len(batch.label), batch.weight.numpy().sum())
@@ -127,7 +127,7 @@ def for_worker(
     Raises:
         ValueError: not 0 <= worker < num_workers.
 
-    Example:
+    Examples:
         >>> batches = read_blocks("blocks", batch_size=4000)  # of 6000 rows
         >>> [len(batch.label) for batch in for_worker(batches, 0, num_workers=3)]
         [1333, 666]
@@ -171,7 +171,7 @@ def for_replicas(
     Returns:
         A dataset of (`Batch`, int32 scalar).
 
-    Example:
+    Examples:
         >>> batches = read_blocks("blocks", batch_size=4000)  # of 6000 rows
         >>> parts = for_replicas(batches, first=0, count=2, num_replicas=2)
         >>> [(len(batch.label), int(num_rows)) for batch, num_rows in parts]
@@ -226,7 +226,7 @@ def sample_negatives(
     Raises:
         ValueError: not 0 < rate <= 1.
 
-    Example:
+    Examples:
         >>> batches = read_blocks("blocks", batch_size=6000)
         >>> (all_rows,), (some,) = batches, sample_negatives(batches, 0.5, seed=1)
         >>> clicks = int(tf.reduce_sum(all_rows.label))

@@ -76,7 +76,7 @@ def convert_with_beam(
             Beam's that quotes the worker's.
         ImportError: apache-beam is not installed; names the command that installs it.
 
-    Example:
+    Examples:
         >>> from apache_beam.options.pipeline_options import PipelineOptions
         >>> options = PipelineOptions(["--runner=FnApiRunner"])  # or FlinkRunner, …
         >>> schema = read_manifest("blocks").schema

@@ -65,7 +65,7 @@ def read_blocks(
             0 <= start <= stop <= rows of the data set, or a `stop` before the last row
             of a shuffled order.
 
-    Example:
+    Examples:
         >>> batches = read_blocks("blocks", batch_size=2048)
         >>> [len(batch.label) for batch in batches]
         [2048, 2048, 1904]

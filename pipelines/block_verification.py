@@ -25,7 +25,7 @@ def block_errors(folder: str | os.PathLike[str]) -> Iterator[None]:
     Raises:
         ValueError: a block that is read inside is damaged; other errors pass.
 
-    Example:
+    Examples:
         >>> schema = read_manifest("blocks").schema
         >>> _ = write_blocks(read_blocks("blocks"), schema, "damaged")
         >>> with open("damaged/shard-00000.blocks", "r+b") as file:
@@ -69,7 +69,7 @@ def verify_blocks(folder: str | os.PathLike[str]) -> Manifest:
     Raises:
         ValueError: a file is absent or damaged; says which, and what was expected.
 
-    Example:
+    Examples:
         >>> verify_blocks("blocks").num_rows
         6000
     """

@@ -48,7 +48,7 @@ class BlockWriter:
         ValueError: the folder holds a finished data set or, without `resume`, shards;
             a number below 1; a vocabulary is not counted.
 
-    Example:
+    Examples:
         >>> batches = read_blocks("blocks", batch_size=1000)  # six of them
         >>> def killed(batches):
         ...     yield from batches.take(5)
@@ -209,7 +209,7 @@ def write_blocks(
         ValueError: as `BlockWriter` and its `write`.
         OSError: a file cannot be written.
 
-    Example:
+    Examples:
         >>> schema = read_manifest("blocks").schema
         >>> batches = read_text("clicks/day_6.tsv", schema, 400)
         >>> manifest = write_blocks(batches, schema, "last_day", rows_per_block=250)

@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import math
 import re
-from typing import Literal
+from typing import Any, Literal
 
 _INTEGER = r"-?[0-9]{1,18}"  # always fits into int64
 # Finite in float64, if not in float32.
@@ -52,7 +52,7 @@ class Numeric:
             finite, a clip or boundaries that do not rise, or settings that do not go
             together.
 
-    Example:
+    Examples:
         >>> age = Numeric("age", transform="none", standardize=True)
         >>> schema = Schema("people", (age,), ())
         >>> complete_schema(schema, {"age": [20, 30, 40]}).numeric[0].mean
@@ -101,6 +101,8 @@ class Numeric:
                 f"with them, received {list(self.boundaries)} and "
                 f"binned={self.binned}."
             )
+        names = ("clip", "mean", "standard_deviation", "fill", "boundaries")
+        _hold_floats(self, *names)
 
     @property
     def pattern(self) -> str:
@@ -142,7 +144,7 @@ class Categorical:
         ValueError: not exactly one of the three, a number that is too small, a
             vocabulary with an empty or a repeated value, or a pattern that is none.
 
-    Example:
+    Examples:
         >>> Categorical("site", buckets=1000).num_ids
         1000
         >>> Categorical("site", vocabulary=("news", "shop")).num_ids
@@ -233,7 +235,7 @@ class MultiValued(Categorical):
     Raises:
         ValueError: as `Categorical`, no value a row, or an empty separator.
 
-    Example:
+    Examples:
         >>> genres = MultiValued("genres", vocabulary=("drama", "war"), max_values=3)
         >>> films = Schema("films", (), (), multivalued=(genres,))
         >>> Transform(films)({"genres": ["war|drama", ""]})["genres"].numpy()
@@ -264,7 +266,7 @@ class Cross:
     Raises:
         ValueError: fewer than two columns or buckets, or one column twice.
 
-    Example:
+    Examples:
         >>> Cross(("education", "occupation"), buckets=1000).name
         'education_x_occupation'
     """
@@ -299,7 +301,7 @@ class Label:
     Raises:
         ValueError: both `at_least` and `positive`.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> film = Categorical("film", buckets=99)
         >>> schema = Schema("films", (), (film,), Label("stars", at_least=4))
@@ -319,6 +321,7 @@ class Label:
                 f"label {self.name}: expected at most one of at_least and positive, "
                 "received both."
             )
+        _hold_floats(self, "at_least")
 
     @property
     def pattern(self) -> str:
@@ -326,6 +329,16 @@ class Label:
         if self.positive:
             return ""
         return "[01]" if self.at_least is None else FLOAT
+
+
+def _hold_floats(column: Any, *names: str) -> None:
+    """Makes floats of whole numbers, as reading JSON does: fingerprints are equal."""
+    for name in names:
+        value = getattr(column, name)
+        if value is not None:
+            is_tuple = isinstance(value, tuple)
+            floats = tuple(map(float, value)) if is_tuple else float(value)
+            object.__setattr__(column, name, floats)
 
 
 def _check_choice(what: str, value: str, choices: tuple[str, ...]) -> None:

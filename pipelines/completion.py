@@ -38,7 +38,7 @@ def complete_schema(
     Raises:
         ValueError: a value is not UTF-8 text or no number, or a column is absent.
 
-    Example:
+    Examples:
         >>> schema = Schema("ads", (), (Categorical("site", min_count=2),))
         >>> complete = complete_schema(schema, {"site": ["b", "a", "a", "c", "b"]})
         >>> complete.categorical[0].vocabulary
@@ -121,7 +121,7 @@ def completion_difference(complete: Schema, schema: Schema) -> str:
     Returns:
         A phrase, as `Schema.difference`; empty where it is a completion of the schema.
 
-    Example:
+    Examples:
         >>> schema = Schema("ads", (), (Categorical("site", min_count=2),))
         >>> complete = complete_schema(schema, {"site": ["b", "a", "a", "c", "b"]})
         >>> completion_difference(complete, schema)

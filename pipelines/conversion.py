@@ -102,7 +102,7 @@ def convert(
             or a folder of another conversion; says in what it differs.
         OSError: no space, or no right to read or write.
 
-    Example:
+    Examples:
         >>> report = convert("clicks/day_[0-5].tsv", CRITEO, "converted")
         >>> report.manifest.num_rows, report.num_bad_rows
         (6000, 0)

@@ -52,7 +52,7 @@ def from_json_values(cls: type[T], values: Any, where: str) -> T:
     Raises:
         ValueError: an unknown or an absent key, or a value of another type.
 
-    Example:
+    Examples:
         >>> @dataclasses.dataclass
         ... class Point:
         ...     x: float = 0.0

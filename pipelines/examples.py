@@ -52,7 +52,7 @@ def read_examples(
         ValueError: a missing or empty file, one that holds no Examples, a feature of
             another type, a batch size below 1, or an incomplete schema.
 
-    Example:
+    Examples:
         >>> label = tf.train.Feature(int64_list=tf.train.Int64List(value=[1]))
         >>> example = tf.train.Example()
         >>> example.features.feature["label"].CopyFrom(label)

@@ -19,7 +19,7 @@ def importing(
         extra: that of smelu-tf that brings it.
         purpose: what it is needed for: `to read Parquet`.
 
-    Example:
+    Examples:
         >>> with importing("day_0.parquet", "pyarrow", "data", "to read Parquet"):
         ...     import pyarrow
     """

@@ -43,7 +43,7 @@ def expand_files(patterns: Paths) -> list[str]:
         ValueError: a pattern names no file, or a file is empty or a folder.
         OSError: a file cannot be read.
 
-    Example:
+    Examples:
         >>> expand_files("clicks/day_6.tsv,clicks/day_[0-1].tsv")
         ['clicks/day_6.tsv', 'clicks/day_0.tsv', 'clicks/day_1.tsv']
     """
@@ -116,7 +116,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         ValueError: there is a folder of this name.
         OSError: no space, or no right to write.
 
-    Example:
+    Examples:
         >>> with replacing("figures.json") as temporary:
         ...     _ = temporary.write_text("{}")
     """

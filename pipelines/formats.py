@@ -55,7 +55,7 @@ def format_of(files: Sequence[str]) -> str:
     Raises:
         ValueError: the files are of several formats.
 
-    Example:
+    Examples:
         >>> format_of(["clicks/day_0.tsv"]), format_of(["a.parquet"])
         ('text', 'parquet')
     """
@@ -91,7 +91,7 @@ def estimate_num_rows(files: Sequence[str]) -> int:
     Raises:
         ValueError: the files are of several formats, or one cannot be read.
 
-    Example:
+    Examples:
         >>> estimate_num_rows(["a.parquet", "b.parquet"])
         2000
         >>> 900 < estimate_num_rows(["clicks/day_0.tsv"]) < 1100
@@ -122,7 +122,7 @@ def read_raw(
     Raises:
         ValueError: as `read_rows`.
 
-    Example:
+    Examples:
         >>> scores = Schema("scores", (Numeric("logit", "float64", "none"),), ())
         >>> for chunk in read_raw("a.parquet", scores):
         ...     print(sorted(chunk), chunk["logit"].dtype.name)
@@ -157,7 +157,7 @@ def read_rows(
     Raises:
         ValueError: as `read_text`, `read_examples` and `read_parquet`.
 
-    Example:
+    Examples:
         >>> schema = read_manifest("blocks").schema
         >>> batches = read_rows("clicks/day_6.tsv", schema, batch_size=400)
         >>> [len(batch.label) for batch in batches]
@@ -178,7 +178,7 @@ def row_errors(files: Sequence[str]) -> Iterator[None]:
         BadRowError: a row does not parse.
         ValueError: a TFRecord file is damaged.
 
-    Example:
+    Examples:
         >>> tf.io.write_file("day.tsv", "1,2,3")
         >>> with row_errors(["day.tsv"]):
         ...     list(read_raw("day.tsv", CRITEO))
@@ -218,7 +218,7 @@ def complete_schema_from(
         ValueError: as `read_rows` and `complete_schema`. A bad row too many is
             TensorFlow's error; inside `with row_errors(files):` a `BadRowError`.
 
-    Example:
+    Examples:
         >>> complete = complete_schema_from("clicks/day_[0-5].tsv", CRITEO)
         >>> CRITEO.is_complete, complete.is_complete
         (False, True)

@@ -56,7 +56,7 @@ def generate_blocks(
         ValueError: as `generate` and `write_blocks`, or fewer than two days.
         OSError: no space, or no right to write.
 
-    Example:
+    Examples:
         >>> report = generate_blocks("generated", num_rows=2_000, num_days=4)
         >>> [read_manifest(path).num_rows for path in report.paths]
         [1500, 500]

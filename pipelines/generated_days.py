@@ -68,7 +68,7 @@ def generate(
         ValueError: fewer rows than days, no day, or a seed outside [0, 2**64).
         OSError: no space, or no right to write.
 
-    Example:
+    Examples:
         >>> report = generate("generated", num_rows=2_000, num_days=2)
         >>> report.paths
         ('generated/day_0.tsv', 'generated/day_1.tsv')

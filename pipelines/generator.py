@@ -73,7 +73,7 @@ def generate_rows(
     Raises:
         ValueError: as `generate`, or not 0 <= start <= stop <= num_rows.
 
-    Example:
+    Examples:
         >>> generate_rows(10, 13).numeric.shape
         (3, 13)
     """

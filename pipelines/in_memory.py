@@ -24,7 +24,7 @@ class InMemoryRows:
         label: float32 (N,).
         weight: float32 (N,).
 
-    Example:
+    Examples:
         >>> blocks = open_rows("blocks")
         >>> rows = InMemoryRows.read(blocks, blocks.complete(CRITEO))
         >>> len(rows), rows.features["ids"].shape

@@ -123,7 +123,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
     Raises:
         ValueError: there is none, it is damaged, or of an unknown version.
 
-    Example:
+    Examples:
         >>> manifest = read_manifest("blocks")
         >>> manifest.num_rows, manifest.num_blocks, manifest.schema.name
         (6000, 2, 'criteo')
@@ -145,7 +145,7 @@ def is_blocks(path: Any) -> bool:
     Args:
         path: anything.
 
-    Example:
+    Examples:
         >>> is_blocks("blocks"), is_blocks("clicks"), is_blocks(["a.tsv", "b.tsv"])
         (True, False, False)
     """

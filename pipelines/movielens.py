@@ -36,7 +36,7 @@ def join_movielens(
             a film that is in no table; says where.
         OSError: a file cannot be read or written.
 
-    Example:
+    Examples:
         >>> _ = Path("users.dat").write_text("1::F::25::10::48067")
         >>> _ = Path("movies.dat").write_text("7::Heat (1995)::Action|Crime")
         >>> _ = Path("ratings.dat").write_text("1::7::5::978300760")

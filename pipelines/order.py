@@ -30,7 +30,7 @@ class Shuffle:
     Raises:
         ValueError: a number that is out of its range.
 
-    Example:
+    Examples:
         >>> first, second = (
         ...     next(iter(read_blocks("blocks", shuffle=Shuffle(seed=1, epoch=epoch))))
         ...     for epoch in (0, 1)

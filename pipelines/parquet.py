@@ -52,7 +52,7 @@ def read_parquet(
             incomplete schema.
         ImportError: pyarrow is not installed; names the command that installs it.
 
-    Example:
+    Examples:
         >>> scores = Schema("scores", (Numeric("logit", "float64", "none"),), ())
         >>> batches = read_parquet("a.parquet", scores, batch_size=400)
         >>> [len(batch.label) for batch in batches]

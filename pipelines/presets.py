@@ -159,7 +159,7 @@ def named_schema(name: str) -> Schema:
     Raises:
         ValueError: there is neither, or the file holds no schema.
 
-    Example:
+    Examples:
         >>> named_schema("criteo").fields[:4]
         ('label', 'I1', 'I2', 'I3')
     """

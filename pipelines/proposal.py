@@ -87,7 +87,7 @@ def propose_schema(
             cannot have, or a line that no schema can read.
         ImportError: pyarrow is not installed and the file is Parquet.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> lines = [f"{i % 2},{i % 90},s{i % 9}" for i in range(900)]
         >>> _ = Path("ads.csv").write_text("\n".join(["click,age,site", *lines]))

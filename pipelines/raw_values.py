@@ -33,7 +33,7 @@ def raw_columns(data: Mapping[str, Any], schema: Schema) -> dict[str, np.ndarray
         ValueError: a column is absent, is not one-dimensional, differs in length
             from the others, or holds a numeric value that is none.
 
-    Example:
+    Examples:
         >>> schema = Schema("ads", (Numeric("age"),), (Categorical("site", 100),))
         >>> raw_columns({"age": [31, None], "site": [None, 7]}, schema)
         {'age': array([31., nan]), 'site': array([b'', b'7'], dtype=object)}

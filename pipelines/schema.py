@@ -60,7 +60,7 @@ class Schema:
             fields without a column's, a cross of unknown columns, or a delimiter that
             cannot be one.
 
-    Example:
+    Examples:
         >>> Schema("ads", (Numeric("age"),), (Categorical("site", buckets=100),)).fields
         ('label', 'age', 'site')
     """
@@ -246,7 +246,7 @@ class Schema:
         Returns:
             A phrase of at most three differences; empty: the same fingerprint.
 
-        Example:
+        Examples:
             >>> ours = Schema("a", (), (Categorical("site", buckets=100),))
             >>> theirs = Schema("b", (), (Categorical("site", buckets=50),))
             >>> ours.difference(theirs)
@@ -306,7 +306,7 @@ class Schema:
     def from_json(cls, text: str) -> Schema:
         """The schema of `to_json`'s text; a ValueError as `from_dict`.
 
-        Example:
+        Examples:
             >>> Schema.from_json(CRITEO.to_json()) == CRITEO
             True
         """

@@ -32,7 +32,7 @@ class Passes:
         shuffle_seed: of a random order, another one every epoch; None: as they are.
         data_service: the address of a `tf.data` service that reads; see `read_blocks`.
 
-    Example:
+    Examples:
         >>> rows = open_rows("blocks")
         >>> schema = rows.complete(CRITEO)
         >>> passes = Passes(epochs=2, shuffle_seed=1)
@@ -142,7 +142,7 @@ class Blocks:
     Raises:
         ValueError: there is no manifest, or it is damaged.
 
-    Example:
+    Examples:
         >>> training, validation = Blocks("blocks").split(0.1)
         >>> training.estimated_rows(), validation.estimated_rows()
         (5400, 600)
@@ -246,7 +246,7 @@ def open_rows(
     Raises:
         ValueError: a missing or empty file, or blocks with a damaged manifest.
 
-    Example:
+    Examples:
         >>> rows = open_rows("clicks/day_[0-5].tsv")
         >>> schema = rows.complete(CRITEO)
         >>> with rows.errors():

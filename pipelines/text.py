@@ -69,7 +69,7 @@ def read_text(
         ValueError: a missing or empty file, a header that is not the schema's, a batch
             size below 1, or a schema whose vocabularies are not counted.
 
-    Example:
+    Examples:
         >>> schema = read_manifest("blocks").schema
         >>> batches = read_text("clicks/day_[5-6].tsv", schema, batch_size=800)
         >>> [len(batch.label) for batch in batches]
@@ -103,7 +103,7 @@ def read_raw_text(
     Raises:
         ValueError: as `read_text`.
 
-    Example:
+    Examples:
         >>> for chunk in read_raw_text("clicks/day_0.tsv", CRITEO):
         ...     print(len(chunk), chunk["I1"].dtype.name, chunk["C1"].dtype.name)
         40 float64 string

@@ -23,6 +23,9 @@ MISSING_ID = 0
 UNKNOWN_ID = 1  # the first of them
 PADDING = -1
 
+Features = Mapping[str, tf.Tensor]
+"""What a model reads of a batch: as `Batch.features`."""
+
 
 class Batch(NamedTuple):
     """What a model is trained on; a tuple as Keras's `fit` takes it.
@@ -35,7 +38,7 @@ class Batch(NamedTuple):
         label: float32 (B,), 0 or 1.
         weight: float32 (B,).
 
-    Example:
+    Examples:
         >>> batch = next(iter(read_blocks("blocks", batch_size=100)))
         >>> {name: tuple(values.shape) for name, values in batch.features.items()}
         {'numeric': (100, 26), 'ids': (100, 39)}
@@ -64,7 +67,7 @@ class Transform(tf.Module):
     Raises:
         ValueError: a vocabulary is not counted yet, or a mean not measured.
 
-    Example:
+    Examples:
         >>> schema = Schema("ads", (Numeric("age"),), (Categorical("site", 100),))
         >>> features = Transform(schema)({"age": [3.0, np.nan], "site": ["a", ""]})
         >>> features["numeric"].numpy()

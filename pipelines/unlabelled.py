@@ -30,7 +30,7 @@ def parse_unlabelled(lines: tf.Tensor, schema: Schema) -> RawColumns:
     Raises:
         InvalidArgumentError: a line has another number of fields; names the row.
 
-    Example:
+    Examples:
         >>> schema = Schema("ads", (Numeric("age"),), (Categorical("site", 100),))
         >>> raw = parse_unlabelled(tf.constant(["31\\ta", "old\\tb"]), schema)
         >>> raw["age"].numpy(), raw["site"].numpy()

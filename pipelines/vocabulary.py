@@ -27,7 +27,7 @@ class ValueCounter:
         names: the columns.
         max_entries: distinct values held in memory, all columns together.
 
-    Example:
+    Examples:
         >>> counter = ValueCounter(["site"])
         >>> counter.add("site", [b"b", b"a", b"a"])
         >>> counter.most_frequent("site", min_count=1)

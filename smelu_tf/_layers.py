@@ -160,7 +160,7 @@ class RESCUMixin(ParametersMixin):
 
     Source: Shamir & Lin, arXiv 2202.06499.
 
-    Example:
+    Examples:
         >>> RESCU(density="laplace")(tf.constant([-1.0, 0.0, 1.0])).numpy()
         array([0.18393973, 0.5       , 1.1839397 ], dtype=float32)
     """

@@ -41,7 +41,7 @@ class PredictionDifferenceMixin:
 
     Source: Shamir & Lin, arXiv 2202.06499, use the relative difference.
 
-    Example:
+    Examples:
         >>> metric = smelu_tf.metrics.PredictionDifference(num_models=2)
         >>> metric.update_state(None, [[0.10, 0.12], [0.20, 0.20]])
         >>> round(float(metric.result()), 4)

@@ -75,7 +75,7 @@ def bootstrap_interval(
         ValueError: predictions or weights that cannot be; too few models, or fewer than
             two examples or clusters of weight above 0, to be drawn.
 
-    Example:
+    Examples:
         >>> p = np.random.default_rng(0).uniform(0.1, 0.2, (8, 500))
         >>> interval = bootstrap_interval(p, bootstrap=Bootstrap("both"))
         >>> interval.low < interval.estimate < interval.high
@@ -107,7 +107,7 @@ def interval_over_models(
         ValueError: another shape, a matrix that is not symmetric, too few models, or
             examples are to be drawn.
 
-    Example:
+    Examples:
         >>> from smelu_tf.differences import pair_means
         >>> p = np.random.default_rng(0).uniform(0.1, 0.2, (8, 500))
         >>> interval_over_models(pair_means(p)) == bootstrap_interval(p)
@@ -169,7 +169,7 @@ def pd_ratio(
             where paired in their number of models; or the denominator's prediction
             difference is 0.
 
-    Example:
+    Examples:
         >>> random = np.random.default_rng(0)
         >>> smelu, relu = (random.normal(0.5, s, (9, 400)) for s in (0.01, 0.02))
         >>> interval = pd_ratio(smelu, relu)

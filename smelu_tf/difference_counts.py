@@ -37,7 +37,7 @@ class PredictionDifferenceCounts:
         ValueError: fewer than two models, sums of another shape, or values that are
             negative or not finite.
 
-    Example:
+    Examples:
         >>> monday = PredictionDifferenceCounts.of([[0.10, 0.20], [0.12, 0.20]])
         >>> tuesday = PredictionDifferenceCounts.of([[0.30], [0.30]])
         >>> round((monday + tuesday).result(), 4)
@@ -145,7 +145,7 @@ class PredictionDifferenceCounts:
         Raises:
             ValueError: as in `of`, or another number of models.
 
-        Example:
+        Examples:
             >>> counts = PredictionDifferenceCounts.zero(2)
             >>> for batch in ([[0.10], [0.12]], [[0.20], [0.20]]):
             ...     counts = counts.update(batch)
@@ -180,7 +180,7 @@ class PredictionDifferenceCounts:
     def to_dict(self) -> dict[str, Any]:
         """All there is, ready for JSON, which keeps every bit.
 
-        Example:
+        Examples:
             >>> counts = PredictionDifferenceCounts.of([[0.10, 0.20], [0.12, 0.20]])
             >>> again = PredictionDifferenceCounts.from_dict(counts.to_dict())
             >>> again.result() == counts.result()

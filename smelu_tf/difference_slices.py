@@ -98,7 +98,7 @@ def slice_by_value(keys: Any) -> Slicing:
     Raises:
         ValueError: another shape, or values that do not sort.
 
-    Example:
+    Examples:
         >>> slice_by_value(["b", "a", "b"]).names
         ('a', 'b')
     """
@@ -126,7 +126,7 @@ def slice_by_prediction(
     Raises:
         ValueError: as `check_predictions`, several labels, or no slices.
 
-    Example:
+    Examples:
         >>> slice_by_prediction([[0.1, 0.2, 0.3, 0.4]] * 2, num_slices=2).names
         ('0.1 to 0.2', '0.3 to 0.4')
     """
@@ -167,7 +167,7 @@ def slice_by_click_rate(
     Raises:
         ValueError: other shapes or values.
 
-    Example:
+    Examples:
         >>> keys, labels = ["a", "a", "b", "b"], [0, 1, 0, 0]
         >>> slice_by_click_rate(keys, labels, num_slices=2).names
         ('0', '0.5')
@@ -221,7 +221,7 @@ def measure_slices(
     Raises:
         ValueError: as `bootstrap_interval`, or the slicing is of other examples.
 
-    Example:
+    Examples:
         >>> p = [[0.1, 0.2, 0.4], [0.1, 0.2, 0.6]]
         >>> slices = measure_slices(p, slice_by_value(["a", "a", "b"]))
         >>> [(s.name, round(s.mean, 4)) for s in slices]

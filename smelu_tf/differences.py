@@ -36,7 +36,7 @@ def example_differences(
     Raises:
         ValueError: as `check_predictions`.
 
-    Example:
+    Examples:
         >>> example_differences([[0.10, 0.20], [0.12, 0.20]]).round(4)
         array([0.1818, 0.    ])
     """
@@ -76,7 +76,7 @@ def differences_from_mean(
     Raises:
         ValueError: as `check_predictions`; or `hamming` is to be rescaled.
 
-    Example:
+    Examples:
         >>> differences_from_mean([[0.10, 0.20], [0.12, 0.20]]).round(4)
         array([0.0909, 0.    ])
     """
@@ -115,7 +115,7 @@ def mean_to_pairs_ratio(
     Raises:
         ValueError: fewer than two models.
 
-    Example:
+    Examples:
         >>> round(mean_to_pairs_ratio(10), 3)
         0.671
     """
@@ -142,7 +142,7 @@ def pair_means(
     Raises:
         ValueError: as `check_predictions` and `check_weights`.
 
-    Example:
+    Examples:
         >>> pair_means([[0.10], [0.10], [0.30]]).round(4)
         array([[0., 0., 1.],
                [0., 0., 1.],

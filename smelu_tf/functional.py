@@ -77,7 +77,7 @@ def smelu(x: Any, beta: Any = 1.0) -> tf.Tensor:
 
     Source: Shamir & Lin, arXiv 2202.06499.
 
-    Example:
+    Examples:
         >>> smelu(tf.constant([-2.0, -0.5, 0.0, 2.0]), beta=1.0).numpy()
         array([0.    , 0.0625, 0.25  , 2.    ], dtype=float32)
     """
@@ -125,7 +125,7 @@ def gsmelu(
 
     Source: Shamir & Lin, arXiv 2202.06499.
 
-    Example:
+    Examples:
         >>> x = tf.constant([-2.0, 0.0, 2.0])
         >>> gsmelu(x, g_minus=0.5, t=-0.5).numpy()
         array([-1.   ,  0.125,  2.   ], dtype=float32)
@@ -176,7 +176,7 @@ def rescu(x: Any, beta: Any = 1.0, density: str = "uniform") -> tf.Tensor:
 
     Source: Shamir & Lin, arXiv 2202.06499; squareplus: Barron, arXiv 2112.11687.
 
-    Example:
+    Examples:
         >>> rescu(tf.constant([-1.0, 0.0, 1.0]), beta=1.0, density="triangular").numpy()
         array([0.        , 0.16666667, 1.        ], dtype=float32)
     """

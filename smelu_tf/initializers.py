@@ -35,7 +35,7 @@ def gain(activation: str | Callable[[Any], Any], scale: float = 1.0) -> float:
     Raises:
         ValueError: scale is not a finite number above 0, or the variance is not.
 
-    Example:
+    Examples:
         >>> [round(gain(name), 3) for name in ("linear", "relu", "smelu", "smelu:4")]
         [1.0, 1.713, 1.793, 1.969]
     """
@@ -73,7 +73,7 @@ class SignalPreservingMixin:
 
     Source: for ReLU and without the zero sums, He et al., arXiv 1502.01852.
 
-    Example:
+    Examples:
         >>> kernel = SignalPreserving("smelu:0.5", seed=0)((512, 256))
         >>> float(tf.reduce_max(tf.abs(tf.reduce_sum(kernel, axis=0)))) < 1e-4
         True

@@ -37,7 +37,7 @@ def set_kernel(policy: KernelPolicy) -> None:
     Raises:
         ValueError: another policy.
 
-    Example:
+    Examples:
         >>> set_kernel("ops")  # XLA is out of the way where one looks for a fault
         >>> get_kernel()
         'ops'
@@ -57,7 +57,7 @@ def get_kernel() -> KernelPolicy:
     Returns:
         The policy that `set_kernel` was last called with, `auto` at first.
 
-    Example:
+    Examples:
         >>> get_kernel()
         'auto'
     """

@@ -32,7 +32,7 @@ def get(identifier: str | Activation) -> Activation:
     Raises:
         ValueError: an unknown name, or a parameter that is none.
 
-    Example:
+    Examples:
         >>> get("smelu:0.5")(tf.constant([0.0])).numpy()
         array([0.125], dtype=float32)
         >>> layer = tf.keras.layers.Dense(8, activation=get("gsmelu:g_minus=0.1"))
@@ -56,7 +56,7 @@ def trainable_parameters(identifier: str) -> dict[str, float]:
     Raises:
         ValueError: as `get` does.
 
-    Example:
+    Examples:
         >>> trainable_parameters("rescu:0.5:normal"), trainable_parameters("swish:2")
         ({'beta': 0.5}, {})
     """

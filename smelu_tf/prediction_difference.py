@@ -41,7 +41,7 @@ def prediction_difference(predictions: Any, weights: Any = None) -> float:
     Source: Shamir & Lin, arXiv 2202.06499, use the relative difference; over all
     pairs it does not depend on the number of models.
 
-    Example:
+    Examples:
         >>> round(prediction_difference([[0.10, 0.20], [0.12, 0.20]]), 4)
         0.0909
     """
@@ -113,7 +113,7 @@ def summarize_prediction_difference(
     Raises:
         ValueError: predictions or weights that cannot be, or unknown names.
 
-    Example:
+    Examples:
         >>> p = [[0.10, 0.20, 0.30], [0.12, 0.20, 0.31]]
         >>> summary = summarize_prediction_difference(p, kind="absolute")
         >>> round(summary.mean, 4), round(summary.quantiles["max"], 4)
@@ -167,7 +167,7 @@ def summarize_by_label(
     Raises:
         ValueError: as there; or the predictions are of one label.
 
-    Example:
+    Examples:
         >>> p = [[[0.10, 0.90]], [[0.12, 0.88]]]
         >>> [round(s.mean, 4) for s in summarize_by_label(p)]
         [0.1818, 0.0225]
@@ -193,7 +193,7 @@ def true_label_predictions(predictions: Any, labels: Any) -> np.ndarray:
     Raises:
         ValueError: other shapes, or labels out of range.
 
-    Example:
+    Examples:
         >>> true_label_predictions([[[0.1, 0.9]], [[0.2, 0.8]]], [1])
         array([[0.9],
                [0.8]])

@@ -52,7 +52,7 @@ def replace_activations(model: Any, mapping: Mapping[str, Any]) -> Any:
             or one that occurs nowhere, or a layer of the other Keras; activations
             would be left, all of which are listed; or weights cannot be carried over.
 
-    Example:
+    Examples:
         >>> dense = tf.keras.layers.Dense(1, "relu", kernel_initializer="ones")
         >>> model = tf.keras.Sequential([tf.keras.layers.Input((1,)), dense])
         >>> smooth = replace_activations(model, {"relu": "smelu:0.5"})

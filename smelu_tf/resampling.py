@@ -34,7 +34,7 @@ class Bootstrap:
     Raises:
         ValueError: a value that is none of these.
 
-    Example:
+    Examples:
         >>> p = np.random.default_rng(0).uniform(0.1, 0.2, (8, 500))
         >>> both, examples = (
         ...     bootstrap_interval(p, bootstrap=Bootstrap(over, confidence=0.9))

@@ -1,9 +1,6 @@
 """The floors: smelu_tf and pipelines < models < scripts, and no circles."""
 
 import ast
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -175,30 +172,6 @@ def test_a_circle_would_be_found(tmp_path):
     for text in ("def f():", "if TYPE_CHECKING:"):
         (tmp_path / "models" / "b.py").write_text(f"{text}\n    from .a import x")
         assert circle(tmp_path) == []
-
-
-@pytest.mark.parametrize("legacy", ["0", "1"])
-def test_smelu_tf_loads_no_keras_but_tensorflow_s_and_no_recommenders(legacy):
-    code = """
-import json, sys
-def loaded():
-    names = {name.partition(".")[0] for name in sys.modules}
-    return sorted(names & {"keras", "tf_keras", "tensorflow_recommenders"})
-import tensorflow as tf
-tf.keras.Model  # TensorFlow loads its Keras when it is first named
-before = loaded()
-import smelu_tf
-print(json.dumps([before, loaded()]))
-"""
-    output = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "TF_USE_LEGACY_KERAS": legacy},
-        stdout=subprocess.PIPE,
-        check=True,
-    ).stdout
-    before, after = json.loads(output)
-    assert after == before
-    assert "tensorflow_recommenders" not in after
 
 
 def test_this_python_is_one_that_the_project_supports():

@@ -123,6 +123,7 @@ if layer.num_calls.numpy() != 2:
 """
 
 
+@pytest.mark.slow
 def test_replicas_draw_masks_of_their_own_and_the_first_those_of_one_device():
     done = subprocess.run(
         [sys.executable, "-c", REPLICAS], capture_output=True, text=True

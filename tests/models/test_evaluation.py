@@ -61,6 +61,7 @@ def test_blocks_are_reported_like_their_text(report, model, criteo_dir, tmp_path
     assert report_of(Scorer.of(model), tmp_path / "blocks") == report
 
 
+@pytest.mark.slow
 def test_an_exported_model_is_reported_like_its_model(
     report, model, criteo_dir, tmp_path
 ):

@@ -30,6 +30,7 @@ STEEP = dataclasses.replace(
 )
 
 
+@pytest.mark.slow
 def test_training_follows_that_in_float32(files, tmp_path):
     exact = dataclasses.replace(
         CRITEO, train=dataclasses.replace(HALF, compute_dtype="float32")

@@ -85,9 +85,8 @@ print(json.dumps([host[3:], there[3:]]))
 """
 
 
-@pytest.mark.parametrize(
-    "policy", ["float32", pytest.param("mixed_float16", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_tables_and_slots_stay_on_the_host_and_all_else_does_not(policy):
     shared = Path(__file__).parents[1] / "shared"
     done = subprocess.run(

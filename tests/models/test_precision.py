@@ -122,6 +122,7 @@ def test_hidden_layers_hand_on_float16_and_their_activations_are_exact(normaliza
     np.testing.assert_array_equal(y, tf.cast(exact, tf.float16))
 
 
+@pytest.mark.slow
 def test_keras_s_own_training_scales_the_loss_in_float16(tmp_path):
     """`compile` wraps the optimizer, and `fit` trains with it."""
     config = WideDeepConfig(embedding_dim=4, hidden_units=(16,), embedding_stddev=0.1)

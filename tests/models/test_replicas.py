@@ -202,6 +202,7 @@ def test_models_may_be_prepared_before_they_are_trained():
         assert np.any(model.deep.embeddings[0].table.numpy() != 0.5)
 
 
+@pytest.mark.slow
 def test_models_that_are_no_more_leave_no_graph():
     def num_operations():
         gc.collect()

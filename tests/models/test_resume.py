@@ -132,6 +132,7 @@ def environment(model_dir):
     return json.loads((model_dir / "environment.json").read_text())["runs"]
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_ends_and_the_same_command_goes_on(criteo_dir, tmp_path):
     many = ",".join([str(criteo_dir / "day_[0-5].tsv")] * 3)
     model_dir = tmp_path / "model"

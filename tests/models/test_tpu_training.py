@@ -66,6 +66,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(trained, criteo_dir, tmp_pa
     assert again.progressive == pytest.approx(result.progressive, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_it_is_exported_for_a_process_that_has_tensorflow_alone(
     trained, criteo_dir, tmp_path
 ):
@@ -95,6 +96,7 @@ print(*score(**{name: tf.constant(lines)})["logit"].numpy().ravel().tolist())
     np.testing.assert_allclose(exported, scorer.logit(batch.features), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_warm_start_changes_between_the_layouts(trained, criteo_dir, tmp_path):
     _, model_dir = trained
     stacked = dataclasses.replace(
@@ -144,6 +146,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_the_loop_of_a_tpu_on_two_devices_learns_what_one_device_learns(
     criteo_dir, tmp_path
 ):

@@ -207,6 +207,7 @@ print("same")
 """
 
 
+@pytest.mark.slow
 def test_several_replicas_validate_and_compare_as_one_does(criteo_dir, tmp_path):
     schema = open_rows(criteo_dir / "day_[0-1].tsv").complete(CRITEO)
     (tmp_path / "schema.json").write_text(schema.to_json())

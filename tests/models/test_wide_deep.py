@@ -235,3 +235,14 @@ def test_a_vocabulary_is_counted_on_a_frame():
     model = WideDeep(counted, dataclasses.replace(SMALL, crosses=()))
     model.compile()
     model.fit(raw, label, verbose=0)
+
+
+def test_scores_are_the_logits_of_scoring_one_a_row():
+    model = WideDeep(SCHEMA, dataclasses.replace(SMALL, dropout=0.5))
+    features = some_features(model)
+    model.scores(features)
+    randomise(model)
+    scores = model.scores(features)
+    assert scores.shape == (10,) and scores.dtype == tf.float32
+    expected = _ref_logit(model, features)[:, 0]
+    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)

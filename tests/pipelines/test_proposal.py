@@ -113,7 +113,7 @@ def test_generated_rows_with_a_header_are_read(tmp_path):
     assert num_rows_read(path, proposal.schema) == 2000
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.lists(
         st.tuples(

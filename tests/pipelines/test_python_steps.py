@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import os
 
@@ -27,6 +29,7 @@ print("end", flush=True)
 """
 
 
+@pytest.mark.slow
 def test_a_process_ends_while_its_generators_are_read():
     """Without the iterators' deletion it stays, every time."""
     done = subprocess.run(

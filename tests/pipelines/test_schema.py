@@ -50,6 +50,17 @@ def test_lines_to_be_scored_have_neither_label_nor_weight():
     assert RATINGS.feature_fields == ("user", "genre", "age", "price", "time")
 
 
+def test_whole_numbers_and_floats_have_one_fingerprint():
+    def schema(number):
+        age = Numeric("age", clip=(number(0), number(9)), fill=number(2), binned=True)
+        age = dataclasses.replace(age, boundaries=(number(1), number(5)))
+        return Schema("a", (age,), (), Label("rating", at_least=number(4)))
+
+    assert schema(int).fingerprint() == schema(float).fingerprint()
+    read_back = Schema.from_json(schema(int).to_json())
+    assert read_back.fingerprint() == schema(int).fingerprint()
+
+
 def test_fingerprint_follows_the_features_and_not_the_name():
     renamed = dataclasses.replace(RATINGS, name="other")
     assert renamed.fingerprint() == RATINGS.fingerprint()

@@ -145,9 +145,7 @@ BAD = {
 QUICK = (
     "missing file",
     "column count",
-    "integer",
     "config key",
-    "no model",
     "unknown flag",
     "stray argument",
 )

@@ -67,15 +67,20 @@ def test_the_table_has_a_row_a_function():
         ((), "serving, accuracy, received none."),
         (("speed",), "expected one of activations, input, training, profile"),
         (("accuracy",), "--train_data: expected files of rows, received none."),
-        (("serving", "--preset=x"), "preset: expected one of criteo_small, "),
+        pytest.param(
+            ("serving", "--preset=x"),
+            "preset: expected one of criteo_small, ",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             ("serving", "--preset=movielens"),
             "expected one of Criteo's columns, rec",
             marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             ("activations", "--elements=1,x"),
             "--elements: expected whole numbers above 0",
+            marks=pytest.mark.slow,
         ),
         (("activations", "--seconds=0"), "--seconds"),
     ],
@@ -92,6 +97,7 @@ def figures(out):
     return {result["name"]: result["value"] for result in json.loads(out)["results"]}
 
 
+@pytest.mark.slow
 def test_the_profile_is_of_the_operations_of_a_step():
     code, out, err = run("profile", "--json", "--batches=2")
     assert code == 0, err

@@ -8,6 +8,7 @@ from script_runs import TINY, run
 OTHER = (*TINY, "--config.train.seed=1", "--compare_to=demo/model", "--json")
 
 
+@pytest.mark.slow
 def test_the_difference_is_shown_and_a_model_above_the_bound_fails_but_stays(work):
     arguments = [
         *OTHER,
@@ -77,9 +78,8 @@ def test_evaluate_takes_the_same_flags(work):
     assert "evaluate.py: evaluation: expected a prediction difference" in err
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("train.py", marks=pytest.mark.slow), "evaluate.py"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["train.py", "evaluate.py"])
 def test_a_bound_without_a_model_is_refused(work, name):
     code, _, err = run(name, "--max_prediction_difference=0.05", cwd=work)
     assert code == 2

@@ -2,9 +2,11 @@
 
 import re
 
+import pytest
 from script_runs import run
 
 
+@pytest.mark.slow
 def test_the_demo_ends_with_its_table(tmp_path):
     code, out, err = run("demo.py", "--num_rows=7000", cwd=tmp_path)
     assert code == 0, err

@@ -85,6 +85,7 @@ def training():
     return script_module("figures.training")
 
 
+@pytest.mark.slow
 def test_three_figures_are_drawn_and_not_blank(model_dir):
     image = pytest.importorskip("matplotlib.image")
     code, out, err = run("draw_training.py", f"--model_dir={model_dir}")
@@ -131,6 +132,7 @@ def test_without_matplotlib_the_command_that_installs_it_is_named(tmp_path):
     assert "pip install 'smelu-tf[plot]'" in done.stderr
 
 
+@pytest.mark.slow
 def test_evaluate_prints_a_table_for_each_slice_column(tmp_path):
     from smelu_tf.models import WideDeep, WideDeepConfig, export_saved_model
     from smelu_tf.pipelines import Categorical, Numeric, Schema

@@ -12,7 +12,13 @@ NAMES = sorted(
 )
 
 
-@pytest.mark.parametrize("name", NAMES)
+QUICK = {"train.py", "generate.py", "prediction_difference.py"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES],
+)
 def test_help_is_the_docstring_and_every_flag(name, tmp_path):
     code, out, err = run(name, "--help", cwd=tmp_path)
     assert code == 0

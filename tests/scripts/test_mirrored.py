@@ -52,6 +52,7 @@ def test_replicas_without_nccl_follow_one_device(
     assert_the_same(tmp_path / "model", one_device)
 
 
+@pytest.mark.slow
 def test_nccl_without_gpus_is_refused_in_one_line(data, tmp_path):
     arguments = command(
         data, tmp_path / "model", "--strategy=mirrored", "--communication=nccl"

@@ -69,6 +69,7 @@ def sizes_by_server(log, name):
     return sizes
 
 
+@pytest.mark.slow
 def test_parameter_servers_share_the_tables_and_every_row_is_learned(
     data, criteo_dir, tmp_path
 ):

@@ -53,6 +53,7 @@ def test_json_is_the_report_and_nothing_else(work):
     assert 0.4 < report["ratios"]["relative"]["estimate"] < 0.6
 
 
+@pytest.mark.slow
 def test_the_tables_have_a_line_for_every_kind_ratio_and_slice(work):
     code, out, err = run(
         "smelu_0.parquet",

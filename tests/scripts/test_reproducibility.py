@@ -53,6 +53,7 @@ def test_the_table_and_the_report_have_the_chosen_cells(work):
     assert progress[-1].startswith("study: 18,000 examples, ")
 
 
+@pytest.mark.slow
 def test_the_same_command_again_keeps_the_cells(work):
     folder = work / "demo" / "reproducibility"
     before = {p: p.stat().st_mtime_ns for p in (folder / "cells").iterdir()}
@@ -95,9 +96,7 @@ BAD = {
 @pytest.mark.parametrize(
     "case",
     [
-        case
-        if case in ("rate", "another")
-        else pytest.param(case, marks=pytest.mark.slow)
+        case if case == "another" else pytest.param(case, marks=pytest.mark.slow)
         for case in BAD
     ],
 )
@@ -164,6 +163,7 @@ def test_a_study_of_threads_runs_from_the_command_line(work):
     assert not [line for line in err.splitlines() if not line.startswith("study: ")]
 
 
+@pytest.mark.slow
 def test_without_matplotlib_the_command_that_installs_it_is_named_at_once(tmp_path):
     (tmp_path / "matplotlib.py").write_text("raise ImportError('none')")
     done = subprocess.run(

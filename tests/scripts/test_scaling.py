@@ -29,6 +29,7 @@ def test_the_page_has_what_the_script_prints():
             assert block in page
 
 
+@pytest.mark.slow
 def test_json_holds_predictions_and_all_that_they_follow_from(tmp_path):
     preflight = tmp_path / "preflight.json"
     preflight.write_text(json.dumps(COMPILED))
@@ -59,6 +60,7 @@ def test_json_holds_predictions_and_all_that_they_follow_from(tmp_path):
     assert set(figures["accelerators"]) == {"v5e", "h100"}
 
 
+@pytest.mark.slow
 def test_bad_arguments_are_one_line(tmp_path):
     preflight = tmp_path / "preflight.json"
     preflight.write_text(json.dumps(COMPILED))

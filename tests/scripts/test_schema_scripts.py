@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from script_runs import run
 
 from smelu_tf.pipelines import Schema
@@ -29,12 +30,14 @@ def test_a_schema_is_proposed_shown_and_not_written_over(tmp_path):
     assert json.loads(out)["num_rows"] == 60
 
 
+@pytest.mark.slow
 def test_a_file_to_look_at_has_to_be_named(tmp_path):
     code, out, err = run("schema.py", cwd=tmp_path)
     assert (code, out) == (2, "")
     assert err == "schema.py: --data: expected a file to look at, received none.\n"
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_not_movielens_is_one_line(tmp_path):
     code, out, err = run("join_movielens.py", "--data=.", cwd=tmp_path)
     assert code == 2 and out == ""

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from script_modules import script_module
 from script_runs import SCRIPTS, TIMEOUT
 
@@ -42,6 +43,7 @@ def score_lines(model, stdin, cwd):
     return done.returncode, done.stdout, done.stderr.decode().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_line_that_cannot_be_scored_is_named(work):
     good = b"\t" * 38 + b"\n"
     model = work / "demo" / "export" / "1"
@@ -55,6 +57,7 @@ def test_a_line_that_cannot_be_scored_is_named(work):
     assert re.match("score_lines.py: SavedModel file does not exist at: no", message)
 
 
+@pytest.mark.slow
 def test_a_reader_of_scores_may_stop_early(work):
     command = f"yes '{chr(9) * 38}' | head -20000 | {sys.executable} "
     command += f"{SCRIPTS / 'score_lines.py'} demo/export/1 | head -1"

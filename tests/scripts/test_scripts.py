@@ -36,7 +36,9 @@ def test_convert_makes_blocks_and_returns_at_once_when_called_again(work):
     assert "which differs in rows_per_block (500, not 512)" in err
 
 
-@pytest.mark.parametrize("model", ["demo/model", "demo/export/1"])
+@pytest.mark.parametrize(
+    "model", ["demo/model", pytest.param("demo/export/1", marks=pytest.mark.slow)]
+)
 def test_evaluate_and_predict_a_model_dir_or_a_saved_model(work, model, tmp_path):
     code, out, err = run("evaluate.py", f"--model={model}", "--json", cwd=work)
     assert code == 0, err
@@ -58,6 +60,7 @@ def test_evaluate_and_predict_a_model_dir_or_a_saved_model(work, model, tmp_path
     assert loss == pytest.approx(figures["log_loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_figures_are_shown_even_where_they_cannot_be_kept(work, tmp_path):
     model = shutil.copytree(work / "demo" / "model", tmp_path / "model")
     (model / "metrics.json").write_text("[]")
@@ -67,6 +70,7 @@ def test_figures_are_shown_even_where_they_cannot_be_kept(work, tmp_path):
     assert "metrics.json: expected a JSON object" in err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_keras_3_is_refused_by_the_scripts(work):
     code, out, err = run("evaluate.py", cwd=work, TF_USE_LEGACY_KERAS="0")
     assert code == 2
@@ -75,6 +79,7 @@ def test_keras_3_is_refused_by_the_scripts(work):
     assert "TF_USE_LEGACY_KERAS=1" in line
 
 
+@pytest.mark.slow
 def test_bad_rows_are_passed_over_on_request(work, tmp_path):
     good = (work / "demo" / "data" / "day_6.tsv").read_text().splitlines()[:50]
     (tmp_path / "day.tsv").write_text("\n".join(["1\t2", *good, "x"]))

@@ -22,6 +22,7 @@ assert isinstance(smelu_tf.SmeLU(), tf.keras.layers.Layer)
     assert returncode == 0, output
 
 
+@pytest.mark.slow
 def test_a_symbolic_tensor_of_the_other_keras_asks_for_its_module():
     code = """
 import keras

@@ -77,9 +77,8 @@ def test_a_reloaded_saved_model_has_right_gradients(flavour, make, function, tmp
         np.testing.assert_allclose(gradient(again), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "k", [pytest.param("keras", marks=pytest.mark.slow), "tf_keras"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("k", ["keras", "tf_keras"])
 def test_mirrored_strategy_trains_as_one_device_does(k):
     code = f"""
 import numpy as np

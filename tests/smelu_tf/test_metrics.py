@@ -220,6 +220,7 @@ def test_a_saved_model_is_loaded_with_its_metric(flavour, tmp_path):
     assert after == pytest.approx(before, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_replicas_of_a_mirrored_strategy_count_together():
     code = """
 import numpy as np

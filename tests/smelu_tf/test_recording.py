@@ -40,6 +40,7 @@ def test_the_gradient_is_the_one_given(in_graph):
     np.testing.assert_array_equal(tape.gradient(y, x), [0.5, 0.5])
 
 
+@pytest.mark.slow
 def test_a_graph_goes_when_its_gradients_are_forgotten():
     x = tf.constant(1.0)
     names: set[str] = set()

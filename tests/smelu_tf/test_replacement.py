@@ -177,7 +177,7 @@ def test_a_model_whose_inputs_are_unknown_is_refused():
     refused(model, {"relu": "smelu"}, "expected a copy that can be called on")
 
 
-@pytest.mark.parametrize("legacy", ["0", "1"])
+@pytest.mark.parametrize("legacy", ["0", pytest.param("1", marks=pytest.mark.slow)])
 def test_the_other_keras_is_not_loaded(legacy):
     code = """
 import sys
