@@ -16,10 +16,9 @@ import command_line
 
 _DATA = flags.DEFINE_string(
     "data",
-    None,
+    "",
     "Text with a header (commas, tabs, semicolons or |; quoted or not; plain or .gz), "
-    "or Parquet.",
-    required=True,
+    "or Parquet. There is no default.",
 )
 _LABEL = flags.DEFINE_string(
     "label", "", "The label's column; by default the one that is named like a label."
@@ -36,6 +35,8 @@ def main() -> None:
     from smelu_tf.pipelines import propose_schema
     from smelu_tf.pipelines.files import replacing
 
+    if not _DATA.value:
+        raise ValueError("--data: expected a file to look at, received none.")
     output = _OUTPUT.value
     if os.path.exists(output) and not _OVERWRITE.value:
         raise ValueError(

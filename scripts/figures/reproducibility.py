@@ -79,7 +79,9 @@ def write_json(report: Report, path: Path) -> None:
 
 
 def read_json(path: Path) -> Report:
-    """The report that `write_json` wrote; a ValueError names another file."""
+    """The report that `write_json` wrote; a ValueError names another file, or none."""
+    if not path.is_file():
+        raise ValueError(f"{path}: expected the report.json of a study, received none.")
 
     def checked(report: Report) -> Report:
         for key in _KEYS:

@@ -97,7 +97,9 @@ def refused(work, *arguments):
 def test_a_run_that_ended_without_a_comparison_has_no_difference(work):
     bound = "--max_prediction_difference=0.05"
     err = refused(work, "--compare_to=demo/model", bound)
-    assert "this run had ended without --compare_to" in err
+    assert (
+        "--compare_to: expected none, as in the run that has ended, received demo/model"
+    ) in err
 
 
 @pytest.mark.slow

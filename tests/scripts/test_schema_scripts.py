@@ -31,6 +31,13 @@ def test_a_schema_is_proposed_shown_and_not_written_over(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_file_to_look_at_has_to_be_named(tmp_path):
+    code, out, err = run("schema.py", cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert err == "schema.py: --data: expected a file to look at, received none.\n"
+
+
+@pytest.mark.slow
 def test_a_folder_that_is_not_movielens_is_one_line(tmp_path):
     code, out, err = run("join_movielens.py", "--data=.", cwd=tmp_path)
     assert code == 2 and out == ""

@@ -74,6 +74,11 @@ def test_a_page_is_written_whole_or_not_at_all(reproducibility, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 
 
+def test_a_report_that_is_not_there_is_named(reproducibility, tmp_path):
+    with pytest.raises(ValueError, match=r"x\.json: expected the report\.json of a st"):
+        reproducibility.read_json(tmp_path / "x.json")
+
+
 WRAPPER = """<!DOCTYPE html><meta charset="utf-8">
 <iframe style="width: {width}px; height: 800px; border: 0" srcdoc="{page}"></iframe>
 <pre></pre>
