@@ -89,7 +89,9 @@ def test_no_rows_are_an_error(model):
         evaluation_report(Scorer.of(model), [])
 
 
-@pytest.mark.parametrize("batch_size", [1000, 7, 4096])
+@pytest.mark.parametrize(
+    "batch_size", [1000, pytest.param(7, marks=pytest.mark.slow), 4096]
+)
 def test_evaluation_does_not_depend_on_the_batch_size(
     small_run, criteo_dir, batch_size
 ):

@@ -182,7 +182,7 @@ def test_a_training_says_whether_float32_may_be_tf32(criteo_dir, tmp_path, is_al
     assert recorded["runs"][0]["tensor_float_32"] is is_allowed
 
 
-@pytest.mark.parametrize("has_it", [False, True])
+@pytest.mark.parametrize("has_it", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_training_says_what_auto_was(criteo_dir, tmp_path, monkeypatch, has_it):
     monkeypatch.setattr(precision, "_has_fast_bfloat16", lambda: has_it)
     config = TrainConfig(train=TrainOptions(compute_dtype="auto"))

@@ -121,7 +121,9 @@ def test_seeds_decide_the_initial_weights_alone():
     assert all("/bias" in name for name in same)
 
 
-@pytest.mark.parametrize("kind", ["dict", "frame"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("dict", marks=pytest.mark.slow), "frame"]
+)
 def test_it_fits_evaluates_and_predicts_raw_columns(kind):
     raw, label = data(1024)
     if kind == "frame":
