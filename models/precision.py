@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from .config import TrainOptions
+
 # Instructions that multiply matrices of bfloat16 numbers.
 _FAST_BFLOAT16 = {"amx_bf16", "avx512_bf16"}
 
@@ -22,6 +24,14 @@ def dtype_policy(compute_dtype: str) -> str:
     if compute_dtype == "auto":
         compute_dtype = "bfloat16" if _has_fast_bfloat16() else "float32"
     return compute_dtype if compute_dtype == "float32" else f"mixed_{compute_dtype}"
+
+
+def set_numerics(options: TrainOptions) -> None:
+    """Has this process compute deterministically, and with TF32, as the options say."""
+    if options.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    is_allowed = options.tensor_float_32
+    tf.config.experimental.enable_tensor_float_32_execution(is_allowed)
 
 
 def _has_fast_bfloat16() -> bool:

@@ -10,7 +10,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,8 @@ import tensorflow as tf
 import smelu_tf
 from smelu_tf.pipelines import Schema
 from smelu_tf.pipelines.dataclass_json import load_json, parse_json
-from smelu_tf.pipelines.files import expand_files, replacing
+from smelu_tf.pipelines.files import Paths, expand_files, replacing
 from smelu_tf.pipelines.manifest import MANIFEST, is_blocks, read_manifest
-
-Data = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-"""Row files, or a folder of blocks, as `open_rows` takes them."""
 
 FILE_NAME = "environment.json"
 
@@ -35,8 +32,8 @@ def record_run(
     model_dir: str | os.PathLike[str],
     *,
     schema: Schema,
-    data: Data,
-    validation_data: Data = (),
+    data: Paths,
+    validation_data: Paths = (),
     strategy: tf.distribute.Strategy | None = None,
     first_step: int = 0,
     warm_start: str = "",
@@ -141,7 +138,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     return {"commit": commit, "is_dirty": None if changes is None else bool(changes)}
 
 
-def data_summary(data: Data) -> dict[str, Any]:
+def data_summary(data: Paths) -> dict[str, Any]:
     """What rows are recognised by, without reading them.
 
     Returns:

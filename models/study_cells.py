@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from .config import TrainConfig
 from .own_process import in_process
+from .precision import set_numerics
 from .replicas import ReplicaPool, Replicas, with_seed
 from .study_folder import CellResult
 from .study_plan import MAX_TOGETHER, Cell, Study
@@ -103,11 +104,7 @@ def _train_group(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Trains some replicas side by side; returns their logits, as in `CellResult`."""
     config = cell.config(config)
-    if config.train.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    tf.config.experimental.enable_tensor_float_32_execution(
-        config.train.tensor_float_32
-    )
+    set_numerics(config.train)
     seeds = group if cell.varies == "init" else [config.train.seed] * len(group)
     prepare = initial_weights(study, cell.varies)
     teachers = OwnTeachers(config, seeds, rows.schema, prepare)

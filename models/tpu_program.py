@@ -16,7 +16,6 @@ from smelu_tf.pipelines.transform import Features
 
 from .config import TrainConfig
 from .learner import Learner
-from .losses import Objective
 from .metrics import BinaryMetrics
 from .mlp import MLP
 from .optimizers import WideDeepOptimizer
@@ -82,8 +81,7 @@ def training_program(
         model.tpu_tables = given
     _name_activations(model)
     optimizer = WideDeepOptimizer.of(config.optimizer)
-    optimizer._create_all_weights(model.trainable_variables)
-    learner = Learner(model, optimizer, BinaryMetrics(), Objective.of(config))
+    learner = Learner.of(config, model, optimizer, BinaryMetrics())
     features = _feature_specs(schema, batch_size) | {
         _given(table.name): tf.TensorSpec([batch_size, table.dim]) for table in tables
     }

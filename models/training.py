@@ -15,11 +15,12 @@ from . import loss_scale
 from .assembly import make_learner, make_model, make_scorer, make_steps
 from .checkpoints import discard, has_checkpoint, open_model_dir, update_metrics
 from .cluster import is_chief
-from .config import TrainConfig, TrainOptions
+from .config import TrainConfig
 from .distillation import Teachers
 from .history import Progress
 from .optimizers import WideDeepOptimizer
 from .placement import tables_on
+from .precision import set_numerics
 from .preemption import sigterm_as_request
 from .run_checkpoints import RunCheckpoints, RunState
 from .run_record import record_run
@@ -131,7 +132,9 @@ def train(
     # A cluster has to be known before anything is computed.
     tf_strategy = make_strategy(strategy, communication, tpu)
     loss_scale.check_strategy(config.train.compute_dtype, tf_strategy)
-    _set_numerics(config.train)
+    if config.train.deterministic:
+        tf.keras.utils.set_random_seed(config.train.seed)
+    set_numerics(config.train)
     rejects = model_dir / "rejects.txt" if is_chief() else None
     rows, validation_rows = split_rows(
         open_rows(files, max_bad_rows, rejects), validation_files, config.data
@@ -201,15 +204,6 @@ def train(
     if is_chief():
         _write_figures(model_dir, result, str(compare_to or ""))
     return result
-
-
-def _set_numerics(options: TrainOptions) -> None:
-    """What this process computes with."""
-    if options.deterministic:
-        tf.keras.utils.set_random_seed(options.seed)
-        tf.config.experimental.enable_op_determinism()
-    is_allowed = options.tensor_float_32
-    tf.config.experimental.enable_tensor_float_32_execution(is_allowed)
 
 
 def _write_figures(model_dir: Path, result: TrainResult, compared_to: str) -> None:

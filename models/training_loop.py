@@ -167,8 +167,7 @@ class TrainingLoop:
             state.set(position, counts, differences, finished, self._rows.num_bad_rows)
             figures = self._validate() if validates else None
             if history is not None:
-                # Of text the rows are estimated; those predicted are counted.
-                num_rows = max(self._num_rows_read(), counts.num_examples)
+                num_rows = self._num_rows_read()
                 history.report(position, num_rows, counts, figures, differences)
             next_report = position + self._report_steps(position)
             if validates:
@@ -224,7 +223,9 @@ class TrainingLoop:
         return self._comparison.differences.counts()
 
     def _num_rows_read(self) -> int:
-        return self._rows.num_read(int(self._state.position))
+        # Of text the rows are estimated; those predicted are counted.
+        estimated = self._rows.num_read(int(self._state.position))
+        return max(estimated, self._state.counts().num_examples)
 
     def _report_steps(self, position: int) -> int:
         """Steps to the next report: more of them the longer the run is."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from written_blocks import NUM_ROWS, SCHEMA, SIZES, cut, read_whole
+from written_blocks import NUM_ROWS, SCHEMA, cut, write_weighted
 
 from smelu_tf.pipelines import (
     CRITEO,
@@ -11,7 +11,6 @@ from smelu_tf.pipelines import (
     RowFiles,
     is_blocks,
     open_rows,
-    write_blocks,
 )
 
 
@@ -19,8 +18,7 @@ from smelu_tf.pipelines import (
 def folder(tmp_path_factory):
     """`rows.tsv`, the same rows as `blocks`, and what they hold."""
     path = tmp_path_factory.mktemp("sources")
-    batch = read_whole(path, SCHEMA)
-    write_blocks([batch], SCHEMA, path / "blocks", **SIZES)
+    batch, _ = write_weighted(path)
     return path, batch
 
 
