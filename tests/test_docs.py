@@ -1,15 +1,14 @@
 """docs/*.md: their Python and their commands run, their tables and files are true."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import films_100k
 import page_commands
 import pytest
+import python_code
+import script_runs
 
 import smelu_tf
 import smelu_tf.models
@@ -17,7 +16,7 @@ import smelu_tf.pipelines
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-QUICK = ("activations",)  # the others train or write models
+QUICK = ("activations",)  # the others take longer
 PACKAGES = {
     "smelu_tf": smelu_tf,
     "smelu_tf.pipelines": smelu_tf.pipelines,
@@ -25,16 +24,10 @@ PACKAGES = {
 }
 
 
-def run(*arguments, cwd, **environment):
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def run_script(name, *flags, cwd):
+    returncode, out, err = script_runs.run(name, *flags, cwd=cwd)
+    assert returncode == 0, err
+    return out
 
 
 @pytest.mark.parametrize("legacy", ["0", pytest.param("1", marks=pytest.mark.slow)])
@@ -51,21 +44,19 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page, legacy, tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
     if legacy == "0" and "TF_USE_LEGACY_KERAS" in blocks[0]:
         pytest.skip("the page says which Keras it takes")
-    run("-c", "\n".join(blocks), cwd=tmp_path, TF_USE_LEGACY_KERAS=legacy)
+    returncode, output = python_code.run_code(
+        "\n".join(blocks), cwd=tmp_path, TF_USE_LEGACY_KERAS=legacy
+    )
+    assert returncode == 0, output
 
 
 @pytest.fixture(scope="module")
 def small_demo(tmp_path_factory):
     """What `make demo` leaves behind, of few rows; and rows as a user may have them."""
     folder = tmp_path_factory.mktemp("demo")
-    script = ROOT / "scripts" / "demo.py"
-    run(script, "--num_rows=21000", cwd=folder)
-    run(
-        ROOT / "scripts" / "convert.py",
-        "--data=demo/data/day_[0-5].tsv",
-        "--output_dir=demo/blocks",
-        cwd=folder,
-    )
+    run_script("demo.py", "--num_rows=21000", cwd=folder)
+    days, blocks = "--data=demo/data/day_[0-5].tsv", "--output_dir=demo/blocks"
+    run_script("convert.py", days, blocks, cwd=folder)
     shutil.copy(folder / "demo" / "data" / "day_0.tsv", folder / "train.tsv")
     shutil.copy(folder / "demo" / "data" / "day_1.tsv", folder / "test.tsv")
     films_100k.write(folder / "ml-100k")
@@ -127,8 +118,7 @@ def test_the_pages_are_all_in_the_table_of_contents():
 
 @pytest.mark.slow
 def test_figures_and_the_table_of_widths_come_from_the_script(tmp_path):
-    script = ROOT / "scripts" / "draw_activations.py"
-    out = run(script, f"--output_dir={tmp_path}", cwd=tmp_path)
+    out = run_script("draw_activations.py", f"--output_dir={tmp_path}", cwd=tmp_path)
     page = (ROOT / "docs" / "activations.md").read_text("utf-8")
     table = out[out.index("| β ") :].strip()
     assert table in page

@@ -50,6 +50,18 @@ def wheel(tmp_path_factory):
     return path
 
 
+def printed(expression: str) -> str:
+    """What an expression of setup.py prints."""
+    code = f"import json, setup; print({expression})"
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    ).stdout
+
+
 def test_every_folder_with_modules_is_a_package():
     for folder in FOLDERS.values():
         for path in (ROOT / folder).rglob("*.py"):
@@ -57,10 +69,7 @@ def test_every_folder_with_modules_is_a_package():
 
 
 def test_the_package_list_is_the_tree_s():
-    code = "import setup, json; print(json.dumps(sorted(setup.packages())))"
-    output = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, check=True
-    ).stdout
+    output = printed("json.dumps(sorted(setup.packages()))")
     expected = {
         Path(name).parent.as_posix().replace("/", ".")
         for name in expected_files()
@@ -131,10 +140,6 @@ def test_the_extras_that_are_named_exist():
     files += [p for name in FOLDERS.values() for p in (ROOT / name).rglob("*.py")]
     text = "".join(path.read_text("utf-8") for path in files)
     named = re.findall(r"smelu-tf\[([\w,-]+)\]", text)
-    code = "import setup; print(*setup.EXTRAS)"
-    output = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, check=True
-    ).stdout
     assert named
     extras = {extra for names in named for extra in names.split(",")}
-    assert extras <= set(output.decode().split())
+    assert extras <= set(printed("*setup.EXTRAS").split())
