@@ -66,11 +66,13 @@ def _smelu_in_beta(x: tf.Tensor, beta: Parameter) -> tf.Tensor:
 
 
 def _smelu_slope(y: tf.Tensor, beta: Parameter) -> tf.Tensor:
-    square = tf.minimum(_divide(y, at_least_tiny(beta, y)), 1.0)
+    tiny = TINY[y.dtype]
     # The root of a square of 0 is 0 exactly, but has a derivative that is not infinite:
     # the chain rule will multiply it by 0.
-    tiny = TINY[y.dtype]
-    return _add(tf.sqrt(tf.maximum(square, tiny)), -math.sqrt(tiny))
+    square = tf.maximum(_divide(y, at_least_tiny(beta, y)), tiny)
+    # Clipped at last: next to the maximum, older XLA would make one clamp of the two,
+    # and that loses NaN.
+    return tf.minimum(_add(tf.sqrt(square), -math.sqrt(tiny)), 1.0)
 
 
 def _smelu_beta_slope(y: tf.Tensor, beta: Parameter) -> tf.Tensor:
