@@ -98,7 +98,7 @@ if __name__ == "__main__":
         python_requires=">=3.11,<3.14",
         install_requires=[
             "absl-py>=2.0",
-            "keras>=3.5",
+            "keras>=3.10",
             "ml_collections>=1.0",
             "numpy>=1.26",
             "tensorflow>=2.19",

@@ -175,11 +175,12 @@ class ConfigRewriter:
         """The config of a replacement that takes a whole layer's, or call's, place."""
         self.account.replaced.add(name)
         config = node["config"]
-        self.account.judged.add(config["name"])
+        own_name = _own_name(node)
+        self.account.judged.add(own_name)
         if "dtype" not in config:  # a call in Keras 3 is no layer; now it will be one
-            self.account.new_names.add(config["name"])
+            self.account.new_names.add(own_name)
         settings = {
-            "name": config["name"],
+            "name": own_name,
             "trainable": config.get("trainable"),
             "dtype": self._dtype(node),
         }
@@ -218,7 +219,7 @@ class ConfigRewriter:
         others = self._reader.not_default(name, arguments)
         if not others:
             return name
-        where = node["config"].get("name", name)
+        where = _own_name(node) or name
         self.account.judged.add(where)
         listed = ", ".join(f"{key}={value!r}" for key, value in others.items())
         self.account.left.append(f"{where} ({node['class_name']} with {listed})")
@@ -235,6 +236,11 @@ class ConfigRewriter:
         config = self._serialized(layer)
         rewritten = self._rewritten(config)
         return layer if rewritten == config else self._deserialized(rewritten)
+
+
+def _own_name(node: Config) -> Any:
+    """The name of a layer or of a call, which some Kerases put beside its config."""
+    return node["config"].get("name", node.get("name"))
 
 
 def _is_dict_of(config: Any, key: str) -> bool:

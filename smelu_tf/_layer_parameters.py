@@ -101,9 +101,15 @@ class ParametersMixin:
 
     def _regularizer_of(self, name: str) -> Any:
         """The regularizer of a parameter, as one of its weight."""
-        if self.regularizer is None:
+        if (of_value := self.regularizer) is None:
             return None
-        return lambda raw: self.regularizer(_from_raw(name, tf.convert_to_tensor(raw)))
+
+        class OfRaw(self._keras.regularizers.Regularizer):
+            # Not a lambda: older Keras wants a regularizer of its own kind.
+            def __call__(self, raw: Any) -> Any:
+                return of_value(_from_raw(name, tf.convert_to_tensor(raw)))
+
+        return OfRaw()
 
     def parameters(self) -> dict[str, Any]:
         """The parameters' values by their names.
