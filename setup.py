@@ -17,7 +17,7 @@ ROOTS = {
 
 DATA = ["pyarrow>=16"]
 PLOT = ["matplotlib>=3.8"]
-BEAM = ["apache-beam>=2.60"]
+BEAM = ["apache-beam>=2.66"]
 RECALIBRATION = ["scipy>=1.13"]
 SERVING = ["tensorflow-serving-api>=2.19"]
 LITERT = ["ai-edge-litert>=2.1"]
