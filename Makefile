@@ -17,7 +17,7 @@ demo: $(VENV)/.base  ## The main job from end to end, on generated data
 	$(VENV)/bin/python scripts/demo.py
 
 test: $(VENV)/.test  ## The tests, without the long ones
-	$(VENV)/bin/python -m pytest -n 2 -m "not slow"
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-all: $(VENV)/.test  ## All tests
 	$(VENV)/bin/python -m pytest
