@@ -175,7 +175,8 @@ def _fit_isotonic(z: np.ndarray, y: np.ndarray, w: np.ndarray) -> Recalibration:
     sums = np.stack([weight, logit, weight * rate])
     weight, logit, positive = np.add.reduceat(sums, first, axis=1)
     knots, rate = logit / weight, positive / weight
-    values = np.log(rate) - np.log1p(-rate)
+    # Neighbouring blocks may have one rate, but for the rounding.
+    values = np.maximum.accumulate(np.log(rate) - np.log1p(-rate))
     rows = np.interp(z, knots, values)
     (shift,) = _logistic_coefficients(np.ones((len(z), 1)), rows, y, w)
     table = (tuple(map(float, column)) for column in (knots, values + shift))

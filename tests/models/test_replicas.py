@@ -153,6 +153,7 @@ def with_rates(config, rate, wide_rate):
     return dataclasses.replace(config, optimizer=optimizer)
 
 
+@pytest.mark.slow
 def test_replicas_begun_anew_are_as_new_ones():
     masked = variant(CONFIG, unknown_rate=0.2)
     first = [with_seed(masked, seed) for seed in (0, 1)]

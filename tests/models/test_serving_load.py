@@ -94,7 +94,7 @@ def resident_bytes():
 @pytest.mark.parametrize(
     "num_requests",
     [
-        800,
+        200,
         pytest.param(MANY, marks=[pytest.mark.slow, pytest.mark.timeout(0)]),
     ],
 )

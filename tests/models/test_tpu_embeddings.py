@@ -82,12 +82,17 @@ def losses(learner, batches):
     [
         ({}, {"name": "adam"}),
         ({"interaction": "dcn"}, {"name": "adagrad", "learning_rate": 0.05, "l1": 0.1}),
-        (
-            {"interaction": "dlrm", "column_dims": ()},
-            {"warmup_steps": 50, "schedule": "cosine", "decay_steps": 100},
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                (
+                    {"interaction": "dlrm", "column_dims": ()},
+                    {"warmup_steps": 50, "schedule": "cosine", "decay_steps": 100},
+                ),
+                ({"column_dims": ("site:6", "kind:3")}, {"clip_norm": 0.5}),
+                ({"tpu_table_ids": 0, "crosses": ()}, {"averaging": 0.9}),
+            )
         ),
-        ({"column_dims": ("site:6", "kind:3")}, {"clip_norm": 0.5}),
-        ({"tpu_table_ids": 0, "crosses": ()}, {"averaging": 0.9}),
     ],
 )
 def test_the_loss_curve_is_that_of_stacked_tables_over_200_steps(fields, optimizer):

@@ -55,6 +55,7 @@ def test_a_model_dir_is_loaded_and_scored_elsewhere(trained, criteo_dir):
     assert figures == pytest.approx(result.validation, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_where_it_was(trained, criteo_dir, tmp_path):
     result, _ = trained
     files, later = criteo_dir / "day_[0-2].tsv", criteo_dir / "day_3.tsv"

@@ -166,6 +166,7 @@ def test_compiled_layers_learn_the_same(criteo_dir, tmp_path, interaction):
     assert ours["log_loss"] == pytest.approx(theirs["log_loss"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_bfloat16_learns_nearly_the_same(criteo_dir, tmp_path):
     exact, rounded = (
         train(

@@ -166,7 +166,10 @@ def test_a_part_of_a_shuffled_order_is_refused(blocks):
         read_blocks(blocks, SCHEMA, stop=5, shuffle=Shuffle())
 
 
-@pytest.mark.parametrize("shuffle", [None, Shuffle(2, window=WINDOW)])
+@pytest.mark.parametrize(
+    "shuffle",
+    [None, pytest.param(Shuffle(2, window=WINDOW), marks=pytest.mark.slow)],
+)
 def test_a_data_service_gives_every_row_once(blocks, shuffle):
     dispatcher = tf.data.experimental.service.DispatchServer()
     address = dispatcher.target.removeprefix("grpc://")

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from distributed_runs import command
+from made_once import made_once
 from script_runs import TINY, run
 
 from smelu_tf.models import load_metrics
@@ -14,15 +15,17 @@ from smelu_tf.models import load_metrics
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """A folder with demo/data, demo/model and demo/export, which stays as it is."""
-    folder = tmp_path_factory.mktemp("trained")
-    for name, *arguments in (
-        ("generate.py", "--num_rows=14000"),
-        ("train.py", *TINY),
-        ("export.py",),
-    ):
-        code, _, err = run(name, *arguments, cwd=folder)
-        assert code == 0, err
-    return folder
+
+    def make(folder):
+        for name, *arguments in (
+            ("generate.py", "--num_rows=14000"),
+            ("train.py", *TINY),
+            ("export.py",),
+        ):
+            code, _, err = run(name, *arguments, cwd=folder)
+            assert code == 0, err
+
+    return made_once(tmp_path_factory, "trained", make)
 
 
 @pytest.fixture(scope="module")

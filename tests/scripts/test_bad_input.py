@@ -144,7 +144,6 @@ BAD = {
 # than they tell.
 QUICK = (
     "missing file",
-    "column count",
     "config key",
     "unknown flag",
     "stray argument",

@@ -66,7 +66,11 @@ def test_the_table_has_a_row_a_function():
     [
         ((), "serving, accuracy, received none."),
         (("speed",), "expected one of activations, input, training, profile"),
-        (("accuracy",), "--train_data: expected files of rows, received none."),
+        pytest.param(
+            ("accuracy",),
+            "--train_data: expected files of rows, received none.",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             ("serving", "--preset=x"),
             "preset: expected one of criteo_small, ",

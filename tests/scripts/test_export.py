@@ -35,6 +35,7 @@ def test_a_version_that_breaks_a_bound_is_refused_with_the_numbers(work):
     assert versions(work) == ["1"]
 
 
+@pytest.mark.slow
 def test_a_version_that_keeps_them_is_published_and_compared(work):
     arguments = ("--model_dir=demo/next", "--output_dir=demo/copy", DATA)
     bounds = ("--max_pd=1.9", "--max_log_loss_increase=0.5", "--previous=demo/export")
@@ -57,20 +58,16 @@ def test_what_bfloat16_changes_is_told_too(work):
         assert 0 < report["prediction_difference"] < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (("--max_pd=0.1",), "data: expected held-out rows to compare versions on"),
-        *(
-            pytest.param(*case, marks=pytest.mark.slow)
-            for case in (
-                (("--max_pd=-1", DATA), "max_pd: expected a finite number from 0 on"),
-                (("--recalibration=platt",), "recalibration_data, received platt with"),
-                (("--data=none.tsv", "--max_pd=1"), "none.tsv: expected a file"),
-                (("--model_dir=none",), "none: expected a model_dir"),
-                (("--recalibration=beta",), "should be one of <none|platt|isotonic>"),
-            )
-        ),
+        (("--max_pd=-1", DATA), "max_pd: expected a finite number from 0 on"),
+        (("--recalibration=platt",), "recalibration_data, received platt with"),
+        (("--data=none.tsv", "--max_pd=1"), "none.tsv: expected a file"),
+        (("--model_dir=none",), "none: expected a model_dir"),
+        (("--recalibration=beta",), "should be one of <none|platt|isotonic>"),
     ],
 )
 def test_bad_flags_are_one_line_and_write_nothing(work, arguments, message):

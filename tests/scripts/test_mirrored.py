@@ -21,7 +21,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("num_devices", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("num_devices", [2, 4])
 def test_replicas_on_one_machine_follow_one_device(
     data, one_device, tmp_path, num_devices
 ):

@@ -80,7 +80,11 @@ def test_the_tables_have_a_line_for_every_kind_ratio_and_slice(work):
     ("arguments", "message"),
     [
         ((), "expected prediction files, two or more, received none."),
-        (("smelu_0.parquet",), "2 or more, one a model, received smelu_0.parquet."),
+        pytest.param(
+            ("smelu_0.parquet",),
+            "2 or more, one a model, received smelu_0.parquet.",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_bad_arguments_give_one_line_and_exit_code_2(work, arguments, message):

@@ -93,13 +93,8 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        case if case == "another" else pytest.param(case, marks=pytest.mark.slow)
-        for case in BAD
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", BAD)
 def test_bad_input_gives_one_clear_line_and_exit_code_2(work, case):
     arguments, message = BAD[case]
     (work / "bad.tsv").write_text("1\t2\n")

@@ -20,6 +20,7 @@ COMPILED = {
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
 
 
+@pytest.mark.slow
 def test_the_page_has_what_the_script_prints():
     code, out, err = run("scaling.py")
     assert code == 0, err

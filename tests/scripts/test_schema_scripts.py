@@ -8,23 +8,33 @@ from script_runs import run
 from smelu_tf.pipelines import Schema
 
 
-def test_a_schema_is_proposed_shown_and_not_written_over(tmp_path):
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with x.csv, of three columns."""
     lines = [f"{i % 2},{i % 7},{'a' if i % 3 else 'b'}" for i in range(60)]
     (tmp_path / "x.csv").write_text("\n".join(["click,n,site", *lines]))
-    code, out, err = run("schema.py", "--data=x.csv", cwd=tmp_path)
+    return tmp_path
+
+
+def test_a_schema_is_proposed_and_shown(folder):
+    code, out, err = run("schema.py", "--data=x.csv", cwd=folder)
     assert (code, err) == (0, "")
     shown = {line.split()[0]: line.split()[1] for line in out.splitlines() if line}
     assert shown["click"] == "label" and shown["site"] == "categorical"
     assert "--config.data.schema=schema.json" in out
-    schema = Schema.load(tmp_path / "schema.json")
+    schema = Schema.load(folder / "schema.json")
     assert schema.label.name == "click"
-    (tmp_path / "schema.json").write_text("edited")
-    code, out, err = run("schema.py", "--data=x.csv", cwd=tmp_path)
+
+
+@pytest.mark.slow
+def test_a_schema_is_not_written_over(folder):
+    (folder / "schema.json").write_text("edited")
+    code, out, err = run("schema.py", "--data=x.csv", cwd=folder)
     assert code == 2 and out == ""
     assert "schema.json: expected a new file" in err and err.count("\n") == 1
-    assert (tmp_path / "schema.json").read_text() == "edited"
+    assert (folder / "schema.json").read_text() == "edited"
     code, out, err = run(
-        "schema.py", "--data=x.csv", "--overwrite", "--json", cwd=tmp_path
+        "schema.py", "--data=x.csv", "--overwrite", "--json", cwd=folder
     )
     assert code == 0
     assert json.loads(out)["num_rows"] == 60

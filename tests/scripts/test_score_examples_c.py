@@ -1,7 +1,6 @@
 """scripts/score_examples.c: a C program scores as the signature does in Python."""
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from films import SCHEMA, example_of, make_rows
+from script_runs import without_logs
 from served_models import random_model
 
 from smelu_tf.models import export_saved_model
@@ -19,7 +19,10 @@ from smelu_tf.pipelines import complete_schema
 SOURCE = Path(__file__).parents[2] / "scripts" / "score_examples.c"
 COLUMNS = {column.name for column in SCHEMA.columns}
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc"),
+]
 
 
 def command():
@@ -64,9 +67,7 @@ def run(folder, *arguments, program="score_examples", stdout=subprocess.PIPE):
         text=True,
         timeout=200,
     )
-    of_its_start = r"^(WARNING: All log messages before|[IWE]\d{4} ).*\n"
-    own = re.sub(of_its_start, "", done.stderr, flags=re.MULTILINE)
-    return done.returncode, done.stdout, own
+    return done.returncode, done.stdout, without_logs(done.stderr)
 
 
 def test_it_scores_as_the_signature_does(work):
@@ -80,7 +81,6 @@ def test_it_scores_as_the_signature_does(work):
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
-@pytest.mark.slow
 def test_more_than_a_batch(work):
     content = (work / "rows.tfrecord").read_bytes()
     (work / "long.tfrecord").write_bytes(content * 5)
@@ -91,7 +91,6 @@ def test_more_than_a_batch(work):
     np.testing.assert_allclose(np.array(out.split(), np.float32), expected, rtol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -157,7 +156,6 @@ def test_an_error_is_one_sentence_and_exit_code_2(work, arguments, message):
     assert err.count("\n") == 1
 
 
-@pytest.mark.slow
 def test_what_comes_before_a_bad_record_s_batch_is_printed(work):
     content = (work / "rows.tfrecord").read_bytes()
     (work / "late.tfrecord").write_bytes(content * 2 + b"\0")
@@ -167,7 +165,6 @@ def test_what_comes_before_a_bad_record_s_batch_is_printed(work):
     assert "late.tfrecord, record 2001: expected a whole record" in err
 
 
-@pytest.mark.slow
 def test_usage(work):
     code, out, err = run(work, "--help")
     assert (code, out.splitlines()[0]) == (
@@ -179,7 +176,6 @@ def test_usage(work):
     assert err.startswith("usage: score_examples EXPORT RECORDS [SIGNATURE]")
 
 
-@pytest.mark.slow
 def test_a_full_disk_is_an_error(work):
     with open("/dev/full", "w") as full:
         code, _, err = run(work, "export/1", "rows.tfrecord", stdout=full)
@@ -187,7 +183,6 @@ def test_a_full_disk_is_an_error(work):
     assert err.startswith("score_examples: standard output: expected to be written")
 
 
-@pytest.mark.slow
 def test_memory_is_used_as_it_should_be(work):
     words = command()
     words[words.index("scripts/score_examples.c")] = str(SOURCE)

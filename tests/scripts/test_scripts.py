@@ -31,8 +31,14 @@ def test_convert_makes_blocks_and_returns_at_once_when_called_again(work):
         figures = json.loads(out)
         assert figures["num_rows"] == 12_000
         assert figures["num_bad_rows"] == 0
-    code, out, err = run("convert.py", "--rows_per_block=500", cwd=work)
-    assert code == 2
+
+
+@pytest.mark.slow
+def test_blocks_of_another_conversion_are_kept(work):
+    for rows, expected in ((512, 0), (500, 2)):
+        arguments = (f"--rows_per_block={rows}", "--output_dir=demo/others")
+        code, _, err = run("convert.py", *arguments, cwd=work)
+        assert code == expected, err
     assert "which differs in rows_per_block (500, not 512)" in err
 
 

@@ -1,10 +1,9 @@
 """scripts/tpu_preflight.py, as a user calls it."""
 
 import json
-import re
 
 import pytest
-from script_runs import run
+from script_runs import run, without_logs
 
 pytest.importorskip("jax", reason="jax is not installed")
 pytest.importorskip("libtpu", reason="libtpu is there for Linux on x86-64 alone")
@@ -21,9 +20,7 @@ SMALL = (
 
 def preflight(*arguments, **environment):
     code, out, err = run("tpu_preflight.py", *arguments, **environment)
-    # XLA in TensorFlow 2.19 heeds no TF_CPP_MIN_LOG_LEVEL.
-    log = r"^(WARNING: All log messages before absl|I0000 [^ ]+ +\d+ service\.cc).*\n"
-    return code, out, re.sub(log, "", err, flags=re.M)
+    return code, out, without_logs(err)
 
 
 def test_a_step_compiles_and_is_reported():

@@ -1,6 +1,7 @@
 """The scripts, as a user calls them."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,3 +29,9 @@ def run(name, *arguments, cwd=None, timeout=TIMEOUT, **environment):
         timeout=timeout,
     )
     return done.returncode, done.stdout, done.stderr
+
+
+def without_logs(err):
+    """Standard error without what TensorFlow writes before it knows its log level."""
+    log = r"^(WARNING: All log messages before absl|[IWE]\d{4} ).*\n"
+    return re.sub(log, "", err, flags=re.MULTILINE)
