@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import IO
 
 _MAX_ENTRIES = 2_000_000  # distinct values held in memory, some 200 bytes each
+_MAX_RUNS = 8  # files of a column: a process may have some 1000 files open
 _PAGE = 4096  # values written at once
 
 Count = tuple[bytes, int]
@@ -21,7 +22,8 @@ class ValueCounter:
     """Counts the values of columns in bounded memory; what is too much goes to disk.
 
     The counts are exact: where more distinct values come than fit, those so far are
-    written sorted to a temporary file, and the files are merged in the end.
+    written sorted to temporary files, a column's files merged when they are many and
+    in the end.
 
     Args:
         names: the columns.
@@ -57,12 +59,8 @@ class ValueCounter:
 
     def counts(self, name: str) -> Iterator[Count]:
         """Every value of a column and how often it came, in the order of the bytes."""
-        runs: list[Iterable[Count]] = [_entries(file) for file in self._runs[name]]
-        runs.append(sorted(self._counters[name].items()))
-        value_of = operator.itemgetter(0)
-        merged = heapq.merge(*runs, key=value_of)
-        for value, group in itertools.groupby(merged, value_of):
-            yield value, sum(count for _, count in group)
+        in_memory = sorted(self._counters[name].items())
+        return _merged([*map(_entries, self._runs[name]), in_memory])
 
     def most_frequent(
         self, name: str, min_count: int, max_size: int = 0
@@ -85,17 +83,36 @@ class ValueCounter:
 
     def _spill(self) -> None:
         for name, counter in self._counters.items():
-            if counter:
-                file = tempfile.TemporaryFile()  # noqa: SIM115 (read in the end)
-                entries = iter(sorted(counter.items()))
-                while page := list(itertools.islice(entries, _PAGE)):
-                    pickle.dump(page, file)
-                self._runs[name].append(file)
-                counter.clear()
+            if not counter:
+                continue
+            runs = self._runs[name]
+            runs.append(_written(sorted(counter.items())))
+            counter.clear()
+            if len(runs) > _MAX_RUNS:
+                self._runs[name] = [_written(_merged(map(_entries, runs)))]
+                for file in runs:
+                    file.close()
+
+
+def _merged(runs: Iterable[Iterable[Count]]) -> Iterator[Count]:
+    """One sorted run of several, the counts of equal values added up."""
+    value_of = operator.itemgetter(0)
+    merged = heapq.merge(*runs, key=value_of)
+    for value, group in itertools.groupby(merged, value_of):
+        yield value, sum(count for _, count in group)
+
+
+def _written(run: Iterable[Count]) -> IO[bytes]:
+    """A temporary file of a run."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (read later)
+    entries = iter(run)
+    while page := list(itertools.islice(entries, _PAGE)):
+        pickle.dump(page, file)
+    return file
 
 
 def _entries(file: IO[bytes]) -> Iterator[Count]:
-    """The entries of a file that `_spill` wrote."""
+    """The entries of a file of `_written`."""
     file.seek(0)
     while True:
         try:

@@ -1,5 +1,6 @@
 """pipelines/vocabulary.py against a plain Counter, with and without files."""
 
+import os
 from collections import Counter
 
 import pytest
@@ -21,6 +22,20 @@ def test_counts_are_exact_however_little_memory_there_is(chunks, max_entries):
         expected.update(chunk)
     assert list(counter.counts("a")) == sorted(expected.items())
     assert list(counter.counts("b")) == [(b"same", len(chunks))] * bool(chunks)
+
+
+def test_however_many_files_are_written_few_are_open():
+    counter, expected = ValueCounter(["a", "b"], 8), Counter()
+    num_open = len(os.listdir("/proc/self/fd"))
+    for number in range(60):  # each chunk goes to files
+        chunk = [b"%d" % (value % 100) for value in range(number, number * 3 + 9)]
+        counter.add("a", chunk)
+        counter.add("b", [b"%d" % value for value in range(9)])
+        expected.update(chunk)
+    assert len(os.listdir("/proc/self/fd")) - num_open <= 16
+    assert list(counter.counts("a")) == sorted(expected.items())
+    assert list(counter.counts("a")) == sorted(expected.items())  # once more
+    assert list(counter.counts("b")) == [(b"%d" % value, 60) for value in range(9)]
 
 
 @pytest.mark.parametrize("max_entries", [3, 1000])
