@@ -79,7 +79,7 @@ class ValueCounter:
         """
         kept = ((-n, v) for v, n in self.counts(name) if v and n >= min_count)
         ranked = heapq.nsmallest(max_size, kept) if max_size else sorted(kept)
-        return tuple(value.decode("utf-8") for _, value in ranked)
+        return tuple(_decoded(value, name) for _, value in ranked)
 
     def _spill(self) -> None:
         for name, counter in self._counters.items():
@@ -92,6 +92,15 @@ class ValueCounter:
                 self._runs[name] = [_written(_merged(map(_entries, runs)))]
                 for file in runs:
                     file.close()
+
+
+def _decoded(value: bytes, name: str) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"column {name}: expected UTF-8 text, received {value[:40]!r}."
+        ) from None
 
 
 def _merged(runs: Iterable[Iterable[Count]]) -> Iterator[Count]:

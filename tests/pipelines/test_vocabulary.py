@@ -53,5 +53,6 @@ def test_the_vocabulary_is_the_most_frequent_values(max_entries):
 def test_what_is_no_text_is_an_error():
     counter = ValueCounter(["a"])
     counter.add("a", [b"\xff"])
-    with pytest.raises(ValueError, match="utf-8"):
+    message = r"column a: expected UTF-8 text, received b'\\xff'\.$"
+    with pytest.raises(ValueError, match=message):
         counter.most_frequent("a", 1)
