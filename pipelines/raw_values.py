@@ -65,7 +65,8 @@ def text_values(values: Any, column: Categorical) -> np.ndarray:
     Args:
         values: (B,): text, bytes, numbers, None, NaN or NA. A float that is an integer
             has the integer's text: pandas turns integers to floats where one is
-            missing. Of a multi-valued column also lists of them.
+            missing. A truth value is `true` or `false`, as in Parquet. Of a
+            multi-valued column also lists of them.
         column: whose they are.
 
     Returns:
@@ -106,6 +107,8 @@ def _text(value: Any, name: str, separator: str | None) -> bytes:
         return between.join(parts)
     if isinstance(value, bytes):
         return value
+    if isinstance(value, bool | np.bool_):
+        return b"true" if value else b"false"
     if isinstance(value, float | np.floating) and float(value).is_integer():
         value = int(value)
     return str(value).encode()

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from smelu_tf.pipelines import Categorical, Numeric, Schema, raw_columns
+from smelu_tf.pipelines import (
+    Categorical,
+    MultiValued,
+    Numeric,
+    Schema,
+    raw_columns,
+    read_raw,
+)
+from smelu_tf.pipelines.raw_values import text_values
 
 SCHEMA = Schema(
     "ads",
@@ -46,6 +54,28 @@ def test_tensors_and_na_and_integers_that_became_floats():
     np.testing.assert_array_equal(raw["price"], [0.5, np.nan])
     assert raw["site"].tolist() == [b"a", b"b"]
     assert raw["kind"].tolist() == [b"1", b""]
+
+
+def test_truth_values_have_one_text_whatever_holds_them(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pyarrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
+    schema = Schema(
+        "a", (), (Categorical("c", 9),), multivalued=(MultiValued("several", 9),)
+    )
+    data = {"c": [True, None, False], "several": [[True, False], [], None]}
+    columns = pyarrow.table({"label": [0, 1, 0], **data})
+    pyarrow.parquet.write_table(columns, tmp_path / "a.parquet")
+    (parquet,) = read_raw(tmp_path / "a.parquet", schema).as_numpy_iterator()
+    for raw in (
+        parquet,
+        raw_columns(data, schema),
+        raw_columns(pandas.DataFrame(data), schema),
+    ):
+        assert raw["c"].tolist() == [b"true", b"", b"false"]
+        assert raw["several"].tolist() == [b"true|false", b"", b""]
+    plain = text_values(np.array([True, False]), schema.categorical[0])
+    assert plain.tolist() == [b"true", b"false"]
 
 
 @pytest.mark.parametrize(
