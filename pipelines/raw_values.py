@@ -98,7 +98,7 @@ def _text(value: Any, name: str, separator: str | None) -> bytes:
                 "MultiValued column takes several."
             )
         between = separator.encode()
-        parts = [_text(part, name, None) for part in value if part is not None]
+        parts = [_text(v, name, None) for v in value if not _is_missing_value(v)]
         if any(between in part for part in parts):
             raise ValueError(
                 f"column {name}: expected values without the separator {separator!r}, "

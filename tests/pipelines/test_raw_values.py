@@ -78,6 +78,15 @@ def test_truth_values_have_one_text_whatever_holds_them(tmp_path):
     assert plain.tolist() == [b"true", b"false"]
 
 
+def test_what_is_missing_in_a_list_is_left_out():
+    pandas = pytest.importorskip("pandas")
+    nan, na = float("nan"), pandas.NA
+    column = MultiValued("genres", 9)
+    rows = [["a", nan], [None, "b", na, "c"], [nan], np.array([1.0, nan, 2.5])]
+    expected = [b"a", b"b|c", b"", b"1|2.5"]
+    assert text_values(rows, column).tolist() == expected
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
