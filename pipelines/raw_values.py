@@ -117,17 +117,30 @@ def _text(value: Any, name: str, separator: str | None) -> bytes:
 def number_values(values: Any, name: str) -> np.ndarray:
     """A numeric column's values, float64 (B,), NaN where missing."""
     array, missing = _column(values, name)
+    if array.dtype.kind in "US":  # as text is read where something is missing
+        array = array.astype(object)
     try:
-        return np.where(missing, np.nan, array).astype(np.float64)
+        return _as_numbers(array, missing)
     except (TypeError, ValueError):
-        (received, *_) = [
-            value
-            for value, is_missing in zip(array, missing, strict=True)
-            if not is_missing and not isinstance(value, int | float | np.number)
-        ] or [array.dtype]
         raise ValueError(
-            f"column {name}: expected numbers, received {received!r}."
+            f"column {name}: expected numbers, received {_no_number(array, missing)!r}."
         ) from None
+
+
+def _as_numbers(array: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    return np.where(missing, np.nan, array).astype(np.float64)
+
+
+def _no_number(array: np.ndarray, missing: np.ndarray) -> Any:
+    """The first value that is no number by itself, as Python shows it; or the type."""
+    for place in range(len(array)):
+        one = slice(place, place + 1)
+        try:
+            _as_numbers(array[one], missing[one])
+        except (TypeError, ValueError):
+            value = array[place]
+            return str(value) if isinstance(value, np.generic) else value  # a date
+    return array.dtype.name
 
 
 def _column(values: Any, name: str) -> tuple[np.ndarray, np.ndarray]:

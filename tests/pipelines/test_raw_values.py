@@ -78,6 +78,12 @@ def test_truth_values_have_one_text_whatever_holds_them(tmp_path):
     assert plain.tolist() == [b"true", b"false"]
 
 
+def test_numbers_may_be_text_whatever_holds_it():
+    for values in (["31", "2.5"], [b"31", 2.5], np.array(["31", 2.5], object)):
+        got = raw_columns({"n": values}, Schema("a", (Numeric("n"),), ()))
+        assert got["n"].tolist() == [31.0, 2.5]
+
+
 def test_what_is_missing_in_a_list_is_left_out():
     pandas = pytest.importorskip("pandas")
     nan, na = float("nan"), pandas.NA
@@ -92,7 +98,14 @@ def test_what_is_missing_in_a_list_is_left_out():
     [
         ({"age": None}, "received none named age"),
         ({"age": ["x", "y"]}, "column age: expected numbers"),
-        ({"age": [1, "x"]}, "column age: expected numbers, received"),
+        ({"age": [1, "x"]}, r"column age: expected numbers, received 'x'\.$"),
+        ({"age": ["31", "x"]}, r"column age: expected numbers, received 'x'\.$"),
+        ({"age": [b"31", b"x"]}, r"column age: expected numbers, received b'x'\.$"),
+        ({"age": [None, "31", "x"]}, r"age: expected numbers, received 'x'\.$"),
+        (
+            {"age": np.array(["2026-01-02"], "datetime64[D]")},
+            r"column age: expected numbers, received '2026-01-02'\.$",
+        ),
         ({"price": [1.0]}, "column price: expected 2 values as age has, received 1"),
         ({"site": ["a"]}, "column site: expected 2 values as age has, received 1"),
         ({"age": [[1], [2]]}, r"column age: expected shape \(B,\), received \(2, 1\)"),
