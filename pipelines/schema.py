@@ -86,10 +86,12 @@ class Schema:
         named += [column.name for column in self.columns]
         if not self.fields:
             object.__setattr__(self, "fields", tuple(named))
+        several = [column.name for column in self.multivalued]
         for what, names in (
             ("columns", named),
             ("fields", self.fields),
             ("id columns", self.id_columns),
+            ("id columns and multi-valued ones", (*self.id_columns, *several)),
         ):
             repeated = sorted({name for name in names if list(names).count(name) > 1})
             if repeated:

@@ -6,7 +6,15 @@ import re
 
 import pytest
 
-from smelu_tf.pipelines import CRITEO, Categorical, Label, Numeric, Schema
+from smelu_tf.pipelines import (
+    CRITEO,
+    Categorical,
+    Cross,
+    Label,
+    MultiValued,
+    Numeric,
+    Schema,
+)
 
 RATINGS = Schema(
     name="ratings",
@@ -101,6 +109,10 @@ def test_criteo_label_and_ids_are_strict():
     assert re.fullmatch(CRITEO.pattern("C1"), "68fd1e64")
 
 
+def several(name):
+    return MultiValued(name, buckets=5)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -132,6 +144,22 @@ def test_criteo_label_and_ids_are_strict():
                 "s", (Numeric("a", binned=True),), (Categorical("a_bin", buckets=5),)
             ),
             "distinct id columns, received a_bin more than once",
+        ),
+        (
+            lambda: Schema(
+                "s", (Numeric("a", binned=True),), (), multivalued=(several("a_bin"),)
+            ),
+            "id columns and multi-valued ones, received a_bin more than once",
+        ),
+        (
+            lambda: Schema(
+                "s",
+                (),
+                (Categorical("a", buckets=5), Categorical("b", buckets=5)),
+                multivalued=(several("a_x_b"),),
+                crosses=(Cross(("a", "b"), 9),),
+            ),
+            "id columns and multi-valued ones, received a_x_b more than once",
         ),
     ],
 )
