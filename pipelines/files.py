@@ -40,7 +40,8 @@ def expand_files(patterns: Paths) -> list[str]:
         The paths.
 
     Raises:
-        ValueError: a pattern names no file, or a file is empty or a folder.
+        ValueError: there is no pattern, one names no file, or a file is empty or a
+            folder.
         OSError: a file cannot be read.
 
     Examples:
@@ -61,6 +62,8 @@ def expand_files(patterns: Paths) -> list[str]:
                 if not file.read(1):
                     raise ValueError(f"{path}: expected rows, received an empty file.")
         files += found
+    if not files:
+        raise ValueError("files: expected one or more, received none.")
     return files
 
 

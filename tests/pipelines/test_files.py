@@ -30,6 +30,11 @@ def test_files_that_cannot_be_read_are_named(tmp_path, kind):
         expand_files(path)
 
 
+def test_no_file_at_all_is_an_error():
+    with pytest.raises(ValueError, match=r"^files: expected one or more, received no"):
+        expand_files([])
+
+
 def test_globs_are_sorted_and_commas_separate(tmp_path):
     for name in ("b1", "b0", "a"):
         (tmp_path / name).write_text("x")

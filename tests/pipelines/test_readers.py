@@ -23,6 +23,7 @@ from smelu_tf.pipelines import (
     complete_schema_from,
     convert,
     read_blocks,
+    read_examples,
     read_parquet,
     read_rows,
     read_text,
@@ -115,6 +116,12 @@ def test_batches_are_what_plain_python_makes_of_the_rows(rows, files, complete):
         assert batch.label[i] == (row["rating"] >= 4)
         assert batch.weight[i] == row["w"]
     assert complete.num_ids == (5 + len(user.vocabulary), 50, 81, 100)
+
+
+@pytest.mark.parametrize("read", [read_rows, read_text, read_examples, read_parquet])
+def test_no_files_are_no_rows_but_an_error(read, complete):
+    with pytest.raises(ValueError, match="files: expected one or more, received none"):
+        read([], complete, 10)
 
 
 @pytest.mark.parametrize("kind", ["tsv", "csv", "tfrecord", "parquet"])
