@@ -181,11 +181,11 @@ def _is_running(process: int) -> bool:
 
 def _is_abandoned(path: Path) -> bool:
     """Whether nothing in a path has changed for long."""
-    latest = 0.0
-    for part in (path, *path.rglob("*")):
-        with contextlib.suppress(FileNotFoundError):  # it has just got its name
-            latest = max(latest, part.lstat().st_mtime)
-    return 0 < latest < time.time() - _ABANDONED
+    try:
+        latest = max(part.lstat().st_mtime for part in (path, *path.rglob("*")))
+    except FileNotFoundError:  # something has just got its name, or was removed
+        return False
+    return latest < time.time() - _ABANDONED
 
 
 def _remove(path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,6 +149,19 @@ def test_leftovers_without_a_change_for_a_day_are_removed(tmp_path, dead_process
         os.utime(path, (time.time() - 90_000,) * 2)
     remove_leftovers(tmp_path)
     assert {*tmp_path.iterdir()} == {young, mixed}
+
+
+def test_what_changes_while_it_is_looked_at_is_no_leftover(tmp_path, monkeypatch):
+    left = leave(tmp_path, 1, origin="01234567")
+    for path in (left / "part", left):
+        os.utime(path, (time.time() - 90_000,) * 2)
+
+    def vanishing(folder, pattern):
+        raise FileNotFoundError(2, "No such file or directory", str(folder / "part"))
+
+    monkeypatch.setattr(Path, "rglob", vanishing)
+    remove_leftovers(tmp_path)
+    assert left.exists()
 
 
 def test_what_an_earlier_process_of_this_number_left_is_not_written_into(tmp_path):
