@@ -21,7 +21,6 @@ import numpy as np
 import tensorflow as tf
 
 from .bad_rows import BadRowError, BadRows
-from .batching import check_positive
 from .block_format import encode, pack
 from .block_layout import row_dtype
 from .block_writer import BlockWriter
@@ -88,9 +87,6 @@ def convert_with_beam(
     """
     with importing(folder, "apache-beam", "beam", "to convert with Beam"):
         import apache_beam  # noqa: F401
-    check_positive("rows_per_block", rows_per_block)
-    check_positive("blocks_per_shard", blocks_per_shard)
-    BadRows(max_bad_rows)  # raises where it is negative
     paths, folder = expand_files(files), Path(folder)
     format_of(paths)
     work = folder / _WORK

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .bad_rows import BadRows
-from .batching import followed
+from .batching import check_positive, followed
 from .block_writer import BlockWriter
 from .dataclass_json import from_json_values, load_json
 from .files import Paths, expand_files, replacing
@@ -98,8 +98,9 @@ def convert(
         The manifest, and how many rows were passed over.
 
     Raises:
-        ValueError: a missing or empty file, a row that does not parse (`BadRowError`),
-            or a folder of another conversion; says in what it differs.
+        ValueError: a missing or empty file, a setting that cannot be, a row that does
+            not parse (`BadRowError`), or a folder of another conversion; says in what
+            it differs.
         OSError: no space, or no right to read or write.
 
     Examples:
@@ -132,7 +133,15 @@ def begun_job(
     blocks_per_shard: int,
     max_bad_rows: int,
 ) -> Job:
-    """The job as far as it has come in a folder, if it is this one."""
+    """The job as far as it has come in a folder, if it is this one.
+
+    Raises:
+        ValueError: a setting that cannot be, or a folder of something else.
+    """
+    # Before anything is counted or kept, for which a corrected call would be refused.
+    check_positive("rows_per_block", rows_per_block)
+    check_positive("blocks_per_shard", blocks_per_shard)
+    BadRows(max_bad_rows)  # raises where it is negative
     job = Job(
         files=tuple(paths),
         sizes=tuple(os.path.getsize(path) for path in paths),

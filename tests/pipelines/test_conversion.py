@@ -178,6 +178,23 @@ def test_another_conversion_s_folder_is_refused(criteo_dir, tmp_path):
         convert(source, CRITEO, tmp_path / "other")
 
 
+@pytest.mark.parametrize("schema", [CRITEO, HASHED], ids=["counted", "hashed"])
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"rows_per_block": 0}, "rows_per_block: expected 1 or more, received 0"),
+        ({"blocks_per_shard": 0}, "blocks_per_shard: expected 1 or more, received 0"),
+        ({"max_bad_rows": -1}, "max_bad_rows: expected 0 or more, received -1"),
+    ],
+)
+def test_settings_are_checked_before_anything_is_kept(
+    criteo_dir, tmp_path, schema, setting, message
+):
+    with pytest.raises(ValueError, match=message):
+        convert(criteo_dir / "day_0.tsv", schema, tmp_path / "blocks", **setting)
+    assert not (tmp_path / "blocks").exists()
+
+
 def test_files_that_have_changed_are_others(criteo_dir, tmp_path):
     source = tmp_path / "rows.tsv"
     text = (criteo_dir / "day_0.tsv").read_bytes()
