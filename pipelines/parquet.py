@@ -161,7 +161,11 @@ def _as_text(value: Any) -> str:
 
 def count_parquet_rows(files: Sequence[str]) -> int:
     """How many rows files have, as their footers say."""
-    return sum(open_parquet(path).metadata.num_rows for path in files)
+    num_rows = 0
+    for path in files:
+        with open_parquet(path) as file:
+            num_rows += file.metadata.num_rows
+    return num_rows
 
 
 def open_parquet(path: str) -> Any:

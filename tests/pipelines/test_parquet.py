@@ -16,6 +16,7 @@ from smelu_tf.pipelines import (
     read_parquet,
     read_raw,
 )
+from smelu_tf.pipelines.parquet import count_parquet_rows, open_parquet
 
 
 def test_integers_and_floats_of_parquet_are_taken_as_the_schema_says(tmp_path):
@@ -62,6 +63,19 @@ def test_columns_of_parquet_that_do_not_fit_are_refused(change, message, tmp_pat
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match=message):
         read_parquet(tmp_path / "a.parquet", schema, 3)
+
+
+def test_files_whose_rows_are_counted_are_closed(tmp_path, monkeypatch):
+    path, opened = str(tmp_path / "a.parquet"), []
+    pyarrow.parquet.write_table(pyarrow.table({"n": [1, 2, 3]}), path)
+
+    def kept(path):
+        opened.append(open_parquet(path))
+        return opened[-1]
+
+    monkeypatch.setattr("smelu_tf.pipelines.parquet.open_parquet", kept)
+    assert count_parquet_rows([path, path]) == 6
+    assert [file.closed for file in opened] == [True, True]
 
 
 def test_a_list_with_the_separator_in_a_value_is_an_error(tmp_path):
