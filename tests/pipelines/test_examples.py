@@ -5,7 +5,15 @@ import tensorflow as tf
 from films import example_of
 from same_bits import all_of
 
-from smelu_tf.pipelines import Categorical, Numeric, Schema, read_examples, read_rows
+from smelu_tf.pipelines import (
+    Categorical,
+    MultiValued,
+    Numeric,
+    Schema,
+    read_examples,
+    read_raw,
+    read_rows,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,3 +47,16 @@ def test_ids_of_examples_may_be_integers(tmp_path):
             file.write(example_of(features))
     batch = all_of(read_examples(tmp_path / "a.tfrecord", schema, 3))
     assert batch.features["ids"][:, 0].tolist() == [2, 1, 0]
+
+
+def test_the_separator_in_a_value_of_a_list_makes_it_several(tmp_path):
+    """Not refused, as of other formats: docs/decisions.md, Input."""
+    schema = Schema("a", (), (), multivalued=(MultiValued("genres", 9),))
+    values = tf.train.BytesList(value=[b"sci|fi", b"drama"])
+    label = tf.train.Feature(int64_list=tf.train.Int64List(value=[1]))
+    features = {"genres": tf.train.Feature(bytes_list=values), "label": label}
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecord")) as file:
+        file.write(example.SerializeToString())
+    (raw,) = read_raw(tmp_path / "a.tfrecord", schema).as_numpy_iterator()
+    assert raw["genres"].tolist() == [b"sci|fi|drama"]
