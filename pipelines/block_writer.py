@@ -89,7 +89,8 @@ class BlockWriter:
             pass
         kept = {shard.name for shard in self._manifest.shards}
         # Of a writer that was killed.
-        unfinished = list(self._folder.glob(".shard-*.partial"))
+        names = (".shard-*.partial", f".{MANIFEST}.*.partial")
+        unfinished = [path for name in names for path in self._folder.glob(name)]
         for path in unfinished + [path for path in present if path.name not in kept]:
             path.unlink()
 

@@ -12,7 +12,7 @@ from .bad_rows import BadRows
 from .batching import check_positive, followed
 from .block_writer import BlockWriter
 from .dataclass_json import from_json_values, load_json
-from .files import Paths, expand_files, replacing
+from .files import Paths, expand_files, remove_leftovers, replacing
 from .formats import complete_schema_from, read_rows, row_errors
 from .manifest import MANIFEST, Manifest, read_manifest
 from .schema import Schema
@@ -151,8 +151,10 @@ def begun_job(
         max_bad_rows=max_bad_rows,
     )
     path = folder / _JOB
+    if folder.is_dir():
+        remove_leftovers(folder)
     if not path.exists():
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and not _is_unused(folder):
             raise ValueError(
                 f"{folder}: expected a new folder, or one of a conversion, "
                 "received one that holds other files."
@@ -168,6 +170,11 @@ def begun_job(
                 f"another, which differs in {field.name}{shown}; choose another."
             )
     return found
+
+
+def _is_unused(folder: Path) -> bool:
+    """Whether a folder is empty but for what one killed at its start leaves."""
+    return all(path.match(f".{_JOB}.*.partial") for path in folder.iterdir())
 
 
 def _converted(folder: Path, job: Job, progress: Progress) -> ConversionReport:

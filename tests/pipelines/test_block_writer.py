@@ -50,6 +50,7 @@ def test_only_good_shards_are_kept(weighted, tmp_path, kind):
     folder = copy_of(expected, tmp_path / "blocks")
     (folder / "manifest.json").unlink()
     (folder / ".shard-00005.blocks.1.partial").touch()
+    (folder / ".manifest.json.1.partial").touch()
     path = folder / "shard-00002.blocks"
     content = bytearray(path.read_bytes())
     kept = 400

@@ -21,6 +21,7 @@ from smelu_tf.pipelines import (
     read_text,
     verify_blocks,
 )
+from smelu_tf.pipelines.files import replacing
 
 HASHED = dataclasses.replace(
     CRITEO,
@@ -156,6 +157,28 @@ def test_stopped_between_any_two_files_it_goes_on(criteo_dir, tmp_path, monkeypa
         raise AssertionError("it never ended")
     monkeypatch.undo()
     assert contents(folder) == contents(tmp_path / "whole")
+
+
+def test_what_one_killed_while_it_wrote_a_file_has_left_is_no_hindrance(
+    criteo_dir, tmp_path
+):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    with replacing(tmp_path / "probe") as temporary:
+        *_, origin, _, _ = temporary.name.split(".")
+        temporary.touch()
+    folder = tmp_path / "blocks"
+    folder.mkdir()
+    ours = folder / f".conversion.json.{origin}.{process.pid}.partial"
+    elsewhere = folder / ".conversion.json.01234567.7.partial"
+    ours.write_text("{")
+    elsewhere.touch()
+    first = convert(criteo_dir / "day_0.tsv", HASHED, folder)
+    assert not ours.exists()
+    assert elsewhere.exists()  # its process may be a living one
+    ours.touch()
+    assert convert(criteo_dir / "day_0.tsv", HASHED, folder) == first
+    assert not ours.exists()
 
 
 def test_another_conversion_s_folder_is_refused(criteo_dir, tmp_path):
