@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from .steps import Steps, TrainSteps
@@ -63,4 +64,4 @@ class AsynchronousSteps:
         self._coordinator.join()
         losses = [float(call.fetch()) for call in self._calls]
         self._calls.clear()
-        return max(losses, default=0.0)
+        return float(np.max([0.0, *losses]))  # no number if one of them is none

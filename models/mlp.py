@@ -15,6 +15,7 @@ from smelu_tf.tf_keras_layers import RESCU, GSmeLU, SignalPreserving, SmeLU
 
 from .dense import Dense
 from .dropout import CountedDropout
+from .option_checks import check
 
 NORMALIZATIONS = ("none", "layer")
 INITIALIZERS = ("he", "signal_preserving")
@@ -91,8 +92,11 @@ class MLP(tf_keras.layers.Layer):
                 f"activations: expected one for each of {num_layers} layers, "
                 f"received {len(activations)}."
             )
-        _check_choice("normalization", normalization, NORMALIZATIONS)
-        _check_choice("initializer", initializer, INITIALIZERS)
+        for name, value, choices in (
+            ("normalization", normalization, NORMALIZATIONS),
+            ("initializer", initializer, INITIALIZERS),
+        ):
+            check(value in choices, name, f"one of {', '.join(choices)}", value)
         self.units = tuple(units)
         self.trainable_parameters = tuple(trainable_parameters)
         self.rank = rank
@@ -211,10 +215,3 @@ def _own_activation(activation: Any, trained: tuple[str, ...], name: str) -> Any
         config = {**activation.get_config(), "name": name}
         return type(activation).from_config(config)
     return smelu_tf.get(activation)
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ValueError(
-            f"{name}: expected one of {', '.join(choices)}, received {value!r}."
-        )

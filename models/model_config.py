@@ -105,7 +105,7 @@ class WideDeepConfig:
             check(good, f"model.{name}", "positive integers", units)
         sizes = ("embedding_dim", "cross_buckets", "cross_layers", "towers")
         check_integers(self, "model", 1, *sizes)
-        check_integers(self, "model", 0, "cross_rank", "bottleneck")
+        check_integers(self, "model", 0, "cross_rank", "bottleneck", "tpu_table_ids")
         check_not_negative(self, "model", "embedding_stddev")
         for name in ("dropout", "unknown_rate"):
             rate = getattr(self, name)
@@ -116,9 +116,6 @@ class WideDeepConfig:
         check_choice(self, "model", "tower_tables", ("shared", "separate"))
         check_choice(self, "model", "serve", ("ensemble", "first"))
         check_choice(self, "model", "tables", ("stacked", "tpu"))
-        num_ids = self.tpu_table_ids
-        good = isinstance(num_ids, int) and num_ids >= 0
-        check(good, "model.tpu_table_ids", "an integer of 0 or more", num_ids)
         if self.tables == "tpu" and self.towers > 1:
             expected = "shared with model.tables=tpu"
             good = self.tower_tables == "shared"

@@ -20,11 +20,11 @@ def check_choice(options: Any, group: str, name: str, choices: Sequence[str]) ->
 
 
 def check_integers(options: Any, group: str, least: int, *names: str) -> None:
-    """Checks that fields are at least so large."""
+    """Checks that fields are integers, and at least so large."""
     for name in names:
         value = getattr(options, name)
-        expected = f"an integer of {least} or more"
-        check(value >= least, f"{group}.{name}", expected, value)
+        good = isinstance(value, int) and value >= least
+        check(good, f"{group}.{name}", f"an integer of {least} or more", value)
 
 
 def check_positive(options: Any, group: str, *names: str) -> None:

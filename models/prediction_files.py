@@ -151,9 +151,9 @@ def _check_same(
         if len(different):
             i = different[0]
             raise ValueError(
-                f"{path}, place {i}: expected the {name} {expected[i]:g}, as "
-                f"{first.paths[0]} has it there, received {values[i]:g}; predictions "
-                "must be of the same rows, in the same order."
+                f"{path}, place {i}: expected the {name} {expected[i]:.17g}, as "
+                f"{first.paths[0]} has it there, received {values[i]:.17g}; "
+                "predictions must be of the same rows, in the same order."
             )
 
 

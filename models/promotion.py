@@ -98,14 +98,14 @@ def broken_bounds(report: PromotionReport, bounds: PromotionBounds) -> list[str]
         broken.append(
             f"expected a prediction difference of at most {bounds.max_pd:g} from the "
             "previous version, received "
-            f"{_apart(report.prediction_difference, bounds.max_pd)} (absolute "
+            f"{reading_above(report.prediction_difference, bounds.max_pd)} (absolute "
             f"{report.absolute_prediction_difference:.4g})."
         )
     increase = bounds.max_log_loss_increase
     if increase is not None and report.log_loss_increase > increase:
         broken.append(
             f"expected a log loss of at most {increase:g} above the previous "
-            f"version's, received {_apart(report.log_loss_increase, increase)} "
+            f"version's, received {reading_above(report.log_loss_increase, increase)} "
             f"(standard error {report.log_loss_increase_error:.2g}; {candidate:.6g}, "
             f"previously {previous:.6g})."
         )
@@ -137,10 +137,13 @@ def check_promotion(report: PromotionReport, bounds: PromotionBounds) -> None:
         raise PromotionError(broken)
 
 
-def _apart(value: float, bound: float) -> str:
-    """A number with so many digits that it does not read like the bound it breaks."""
-    for digits in range(4, 17):
-        text = f"{value:.{digits}g}"
-        if float(text) != float(f"{bound:g}"):
-            break
-    return text
+def reading_above(value: float, bound: float) -> str:
+    """A number above a bound, with so many digits that it reads so beside `{bound:g}`.
+
+    Args:
+        value: the number.
+        bound: what it is above.
+    """
+    shown = max(bound, float(f"{bound:g}"))
+    texts = (f"{value:.{digits}g}" for digits in range(4, 18))
+    return next((text for text in texts if float(text) > shown), f"{value}")

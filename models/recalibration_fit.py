@@ -174,7 +174,11 @@ def _fit_isotonic(z: np.ndarray, y: np.ndarray, w: np.ndarray) -> Recalibration:
     first = np.unique(np.arange(MAX_KNOTS) * num_blocks // MAX_KNOTS)
     sums = np.stack([weight, logit, weight * rate])
     weight, logit, positive = np.add.reduceat(sums, first, axis=1)
-    knots, rate = logit / weight, positive / weight
+    # Within their blocks, so that they rise, however the means are rounded.
+    starts = starts[first]
+    ends = np.append(starts[1:], len(logits)) - 1
+    knots = np.clip(logit / weight, logits[starts], logits[ends])
+    rate = positive / weight
     # Neighbouring blocks may have one rate, but for the rounding.
     values = np.maximum.accumulate(np.log(rate) - np.log1p(-rate))
     rows = np.interp(z, knots, values)

@@ -113,7 +113,7 @@ def machine() -> dict[str, Any]:
     """The machine: system, processor, cores and accelerators."""
     return {
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "num_cores": os.cpu_count(),
         "num_usable_cores": len(os.sched_getaffinity(0)),
         "accelerators": [
@@ -211,7 +211,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.decode(errors="replace").strip()
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name, which Python alone does not know on Linux."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

@@ -23,7 +23,8 @@ class Steps(NamedTuple):
     """What a call of `TrainSteps` has done.
 
     Attributes:
-        last_loss: the mean log loss of the last batch, before it was learned.
+        last_loss: the mean log loss of the last batch, before it was learned; of
+            several models the largest; 0 where the data end within the call.
         stop_wanted: how many workers want to stop.
         num_steps: how many batches were learned.
         finished: whether the data are over.

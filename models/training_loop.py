@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time
 from pathlib import Path
 
@@ -145,7 +146,7 @@ class TrainingLoop:
         position = saved = int(state.position)
         iterator = self._rows.iterator(position)
         next_report = position
-        next_validation = position + config.eval.every_steps
+        next_validation = self._validation_after(position)
         stop = finished = False
         while not (finished or stop):
             steps = self._steps(iterator, request.received)
@@ -155,7 +156,7 @@ class TrainingLoop:
             is_last = finished or stop
             saves = is_last or position >= saved + config.train.checkpoint_steps
             validates = self._validation is not None and (
-                finished or 0 < config.eval.every_steps and position >= next_validation
+                finished or position >= next_validation
             )
             if not (saves or validates or position >= next_report):
                 continue
@@ -171,7 +172,7 @@ class TrainingLoop:
                 history.report(position, num_rows, counts, figures, differences)
             next_report = position + self._report_steps(position)
             if validates:
-                next_validation = position + config.eval.every_steps
+                next_validation = self._validation_after(position)
             if saves:
                 self._save()
                 saved = position
@@ -182,11 +183,11 @@ class TrainingLoop:
             return
         where, blamed = f"batches up to {position}", []
         if num_steps is not None and isinstance(self._steps, TrainSteps):
-            number, size = position + num_steps - 1, self._config.data.batch_size
-            where = (
-                f"batch {number} (rows {number * size} to {(number + 1) * size - 1})"
-            )
-            for batch in self._rows.batches(number).take(1):
+            number, data = position + num_steps - 1, self._config.data
+            where, first = f"batch {number}", number * data.batch_size
+            if data.epochs == 1 and not data.shuffle:
+                where += f" (rows {first} to {first + data.batch_size - 1})"
+            for batch in self._rows.again().batches(number).take(1):
                 blamed = suspects(batch, self._model.schema)
         newest = self._checkpoints.newest
         optimizer = self._model.optimizer
@@ -226,6 +227,11 @@ class TrainingLoop:
         # Of text the rows are estimated; those predicted are counted.
         estimated = self._rows.num_read(int(self._state.position))
         return max(estimated, self._state.counts().num_examples)
+
+    def _validation_after(self, position: int) -> float:
+        """The batch that the next validation is due at, wherever the run began anew."""
+        every = self._config.eval.every_steps
+        return (position // every + 1) * every if every else math.inf
 
     def _report_steps(self, position: int) -> int:
         """Steps to the next report: more of them the longer the run is."""

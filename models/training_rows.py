@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,9 +59,20 @@ class TrainingRows:
         most = self._rows.estimated_rows() * self._data.epochs
         return min(position * self._data.batch_size, most)
 
+    def again(self) -> TrainingRows:
+        """The same rows, to look at again: bad rows are not counted a second time."""
+        rows = copy.copy(self)
+        rows._rows = self._rows.again()
+        return rows
+
     def batches(self, first: int) -> tf.data.Dataset:
         """The batches from a number on."""
         data, schema = self._data, self._model.schema
+        if is_tpu() and data.epochs > 1:
+            # It learns whole batches alone, and those are what is numbered.
+            num_rows = self._rows.estimated_rows()
+            begun, first = divmod(first, max(num_rows // data.batch_size, 1))
+            first += begun * -(-num_rows // data.batch_size)
         batches = self._rows.batches(
             schema,
             data.batch_size,

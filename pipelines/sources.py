@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import os
 from collections.abc import Callable
@@ -69,6 +70,12 @@ class RowFiles:
         self._files = expand_files(files)
         self._max_bad_rows = max_bad_rows
         self._bad_rows = BadRows(max_bad_rows, rejects)
+
+    def again(self) -> RowFiles:
+        """The same rows, to look at again: bad rows are neither counted nor kept."""
+        rows = copy.copy(self)
+        rows._bad_rows = BadRows(self._max_bad_rows, quote=False)
+        return rows
 
     @property
     def num_bad_rows(self) -> int:
@@ -157,6 +164,10 @@ class Blocks:
         self._manifest = read_manifest(folder)
         self._start = start
         self._stop = self._manifest.num_rows if stop is None else stop
+
+    def again(self) -> Blocks:
+        """The same rows: nothing is counted of blocks."""
+        return self
 
     def estimated_rows(self) -> int:
         """How many rows there are."""

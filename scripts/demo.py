@@ -23,7 +23,7 @@ import isolation
 
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", "demo", "Where everything goes.")
 _NUM_ROWS = flags.DEFINE_integer("num_rows", 400_000, "Rows to generate.")
-_NUM_LINES = 10_000  # raw lines that the other process scores
+_MAX_LINES = 10_000  # raw lines that the other process scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ def main() -> None:
         shutil.rmtree(root / name, ignore_errors=True)
     truth = generate(root / "data")
     smelu = train_and_evaluate(root, root / "model", "smelu:1", seed=0)
-    version, difference = export_and_score(root, smelu)
+    version, num_lines, difference = export_and_score(root, smelu)
     compared = root / "compared"
     smelu_1 = train_and_evaluate(root, compared / "smelu_1", "smelu:1", seed=1)
     relu = train_and_evaluate(root, compared / "relu_0", "relu", seed=0)
@@ -51,7 +51,7 @@ def main() -> None:
     wide = train_and_evaluate(root, compared / "wide", "relu", seed=0, deep=False)
     print_table(truth, smelu, relu, wide, pd(smelu, smelu_1), pd(relu, relu_1))
     print(
-        f"\nServing: {version} scored {_NUM_LINES:,} raw lines in a process that has "
+        f"\nServing: {version} scored {num_lines:,} raw lines in a process that has "
         f"only TensorFlow;\nlargest relative difference to the model's own "
         f"probabilities {difference:.1e}.\n"
         f"The whole demo took {time.monotonic() - start:.0f} s."
@@ -114,11 +114,12 @@ def train_and_evaluate(
     )
 
 
-def export_and_score(root: Path, run: Run) -> tuple[Path, float]:
+def export_and_score(root: Path, run: Run) -> tuple[Path, int, float]:
     """Exports the model and has another process score the last day's raw lines.
 
     Returns:
-        The version's path and the largest relative difference of a probability.
+        The version's path, the number of lines, and the largest relative difference of
+        a probability.
     """
     import numpy as np
 
@@ -127,7 +128,7 @@ def export_and_score(root: Path, run: Run) -> tuple[Path, float]:
     version = export_model_dir(root / "model", root / "export")
     with open(root / "data" / "day_6.tsv", "rb") as file:
         lines = [
-            line.partition(b"\t")[2] for line in itertools.islice(file, _NUM_LINES)
+            line.partition(b"\t")[2] for line in itertools.islice(file, _MAX_LINES)
         ]
     script = Path(__file__).with_name("score_lines.py")
     output = isolation.run_with_tensorflow_only(
@@ -135,7 +136,7 @@ def export_and_score(root: Path, run: Run) -> tuple[Path, float]:
     )
     served = np.array([line.split() for line in output.splitlines()], np.float64)
     own = run.probability[: len(served)].astype(np.float64)
-    return version, float(np.max(np.abs(served[:, 0] - own) / own))
+    return version, len(served), float(np.max(np.abs(served[:, 0] - own) / own))
 
 
 def pd(run: Run, other: Run) -> float:

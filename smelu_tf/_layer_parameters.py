@@ -104,7 +104,7 @@ class ParametersMixin:
         if (of_value := self.regularizer) is None:
             return None
 
-        class OfRaw(self._keras.regularizers.Regularizer):
+        class OfRaw(self._keras.regularizers.Regularizer):  # type: ignore[name-defined]
             # Not a lambda: older Keras wants a regularizer of its own kind.
             def __call__(self, raw: Any) -> Any:
                 return of_value(_from_raw(name, tf.convert_to_tensor(raw)))

@@ -124,7 +124,8 @@ def interval_over_models(
         raise ValueError(
             f"pair_means: expected shape (num_models, num_models), received {d.shape}."
         )
-    if not np.array_equal(d, d.T) or np.any(np.diagonal(d)):
+    good = np.array_equal(d, d.T) and not np.any(np.diagonal(d))
+    if not (good and np.all(np.isfinite(d))):
         raise ValueError(
             "pair_means: expected a symmetric matrix of finite values with zeros on "
             "its diagonal, received another."

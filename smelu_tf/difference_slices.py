@@ -71,7 +71,7 @@ class DifferenceSlice:
         mean_prediction: the mean probability over models and examples.
         mean: the prediction difference over all pairs.
         interval: of it; None where none was wanted, or a slice has one example alone
-            (or one cluster) and examples are drawn.
+            and examples are drawn.
     """
 
     name: str

@@ -43,7 +43,8 @@ def check_predictions(
         low, values = 0, "finite values of 0 or more"
     # Extremes are NaN where any value is.
     smallest, largest = float(p.min()), float(p.max())
-    if not (np.isfinite(smallest + largest) and low <= smallest and largest <= high):
+    finite = np.isfinite(smallest) and np.isfinite(largest)
+    if not (finite and low <= smallest and largest <= high):
         bad = p[~(np.isfinite(p) & (p >= low) & (p <= high))]
         raise ValueError(f"predictions: expected {values}, received {bad.flat[0]}.")
     return p

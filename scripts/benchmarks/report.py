@@ -23,8 +23,10 @@ class Result:
 
 def environment() -> dict[str, str | int]:
     """What figures depend on: processor, cores, versions."""
+    from smelu_tf.models.run_record import processor
+
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in _VERSIONS},
@@ -47,14 +49,3 @@ def figure_rows(results: Sequence[Result]) -> list[list[str]]:
         ]
         for result in results
     ]
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -70,10 +70,13 @@ class MaxPredictionDifference:
                 continue
             if found <= self._max.value:
                 return 0
+            # TensorFlow is imported here: flags are shown without it.
+            from smelu_tf.models.promotion import reading_above
+
             complain(
                 f"{what}: expected a prediction difference of at most "
-                f"{self._max.value:g} from {self._model.value}, received {found:.4g}. "
-                "The model is kept."
+                f"{self._max.value:g} from {self._model.value}, received "
+                f"{reading_above(found, self._max.value)}. The model is kept."
             )
             return 1
         raise ValueError(

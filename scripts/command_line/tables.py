@@ -14,7 +14,9 @@ def show_figures(figures: Mapping[str, Any], as_json: bool) -> None:
         return
     width = max(len(name) for name in figures)
     for name, value in figures.items():
-        text = f"{value:,.6g}" if isinstance(value, int | float) else value or "-"
+        text = value or "-"
+        if isinstance(value, int | float):
+            text = f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
         print(f"{name.replace('_', ' '):<{width}}  {text}")
 
 

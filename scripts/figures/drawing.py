@@ -18,13 +18,17 @@ except ImportError as error:
         "figures need matplotlib, which is not installed: pip install 'smelu-tf[plot]'."
     ) from error
 
+from smelu_tf.pipelines.files import replacing
+
 __all__ = ["plain_fractions", "plt", "save", "ticker"]
 
 
 def save(figure: Any, path: Path) -> None:
     """Writes a figure as PNG, and closes it."""
     # Without the version of matplotlib, which would change the file.
-    figure.savefig(path, dpi=100, metadata={"Software": None})
+    settings = {"format": "png", "dpi": 100, "metadata": {"Software": None}}
+    with replacing(path) as temporary:
+        figure.savefig(temporary, **settings)
     plt.close(figure)
 
 

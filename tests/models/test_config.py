@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from smelu_tf.models import TrainConfig, WideDeepConfig
+from smelu_tf.models import DataConfig, TrainConfig, WideDeepConfig
 
 
 def with_field(path: str, value) -> TrainConfig:
@@ -43,6 +43,7 @@ def test_unknown_keys_are_refused_with_the_nearest(values, message):
     ("path", "value"),
     [
         ("data.batch_size", 0),
+        ("model.tpu_table_ids", -1),
         ("eval.batch_size", -1),
         ("model.hidden_units", ()),
         ("model.hidden_units", (8, 0)),
@@ -91,3 +92,8 @@ def test_float16_is_a_choice(tmp_path):
     expected = "expected one of float32, bfloat16, float16, auto, received 'float64'"
     with pytest.raises(ValueError, match=f"train.compute_dtype: {expected}"):
         TrainConfig.from_dict({"train": {"compute_dtype": "float64"}}).validate()
+
+
+def test_numbers_of_things_are_integers():
+    with pytest.raises(ValueError, match="data.batch_size: expected an integer of 1"):
+        DataConfig(batch_size=1.5).validate()

@@ -17,7 +17,14 @@ from smelu_tf.models import (
     train,
 )
 from smelu_tf.models.divergence import suspects
-from smelu_tf.pipelines import Batch, Categorical, Numeric, Schema
+from smelu_tf.pipelines import (
+    Batch,
+    Categorical,
+    Numeric,
+    Schema,
+    complete_schema_from,
+    convert,
+)
 
 SCHEMA = Schema(
     "ads",
@@ -76,6 +83,23 @@ def test_the_batch_and_the_column_are_named_and_the_checkpoint_is_from_before(ad
     assert "ckpt-12" in message
     for weight in load_model(ads / "model").get_weights():
         assert np.all(np.isfinite(weight))
+
+
+def test_rows_passed_over_are_not_counted_again_to_find_the_column(ads):
+    rows = (ads / "rows.tsv").read_text()
+    (ads / "rows.tsv").write_text("bad\n" + rows)
+    with pytest.raises(ArithmeticError, match=r"price \(row 16: 1e\+38\)"):
+        train(config(ads), ads / "rows.tsv", ads / "model", max_bad_rows=1)
+    assert (ads / "model" / "rejects.txt").read_text() == "bad\n"
+
+
+def test_of_several_passes_the_batch_alone_is_named(ads):
+    schema = complete_schema_from(ads / "rows.tsv", SCHEMA)
+    convert(ads / "rows.tsv", schema, ads / "blocks")
+    twice = config(ads)
+    twice = dataclasses.replace(twice, data=dataclasses.replace(twice.data, epochs=2))
+    with pytest.raises(ArithmeticError, match="batch 12: expected a finite log loss"):
+        train(twice, ads / "blocks", ads / "model")
 
 
 def test_the_rate_is_blamed_where_no_column_stands_out(ads):

@@ -92,6 +92,10 @@ PROBABILITY = np.full(300, 0.1, np.float32)
         ({"row": changed(ROWS, 7, 8)}, "place 7: expected the row 7, as .*model_1"),
         ({"row": ROWS[::-1]}, "place 0: expected the row 0, .* received 299"),
         (
+            {"row": changed(ROWS, 7, 1_234_567)},
+            "place 7: expected the row 7, .* received 1234567",
+        ),
+        (
             {"label": changed(LABELS, 4, 0.0)},
             "place 4: expected the label 1, .* received 0",
         ),

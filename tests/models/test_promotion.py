@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from smelu_tf.models import (
@@ -48,10 +49,20 @@ def test_a_broken_bound_is_a_sentence_with_the_numbers():
     assert "at most -0.001 above" in better
 
 
-def test_a_value_just_above_its_bound_does_not_read_like_it():
-    report = dataclasses.replace(REPORT, prediction_difference=0.0500001)
-    (sentence,) = broken_bounds(report, PromotionBounds(0.05))
-    assert "at most 0.05 from the previous version, received 0.0500001 " in sentence
+@pytest.mark.parametrize(
+    ("value", "bound", "text"),
+    [
+        (0.0500001, 0.05, "0.0500001"),
+        (0.123442, 0.12344, "0.123442"),
+        (0.12344115, 0.1234411, "0.12344115"),
+        (np.nextafter(0.05, 1), 0.05, "0.05000000000000001"),
+        (0.2, 0.05, "0.2"),
+    ],
+)
+def test_a_value_just_above_its_bound_reads_above_it(value, bound, text):
+    report = dataclasses.replace(REPORT, prediction_difference=value)
+    (sentence,) = broken_bounds(report, PromotionBounds(bound))
+    assert f"at most {bound:g} from the previous version, received {text} " in sentence
 
 
 def test_the_error_holds_every_sentence_and_is_no_error_of_arguments():

@@ -67,6 +67,17 @@ def test_isotonic_is_scikit_learn_s_at_the_centers_of_its_blocks(digits):
     )
 
 
+def test_knots_rise_between_neighbouring_numbers():
+    low = 0.9824938786662475
+    z = np.repeat([low, np.nextafter(low, 1)], [99, 91])
+    y = np.concatenate([np.arange(99) % 5 == 0, np.arange(91) % 10 < 7])
+    got = fit_recalibration(z, y.astype(float), kind="isotonic")
+    assert got.knots == tuple(np.unique(z))
+    np.testing.assert_allclose(
+        special.expit(got.values), [y[:99].mean(), y[99:].mean()], rtol=1e-6
+    )
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     st.integers(0, 10**6),

@@ -9,7 +9,8 @@ import tensorflow as tf
 from same_weights import assert_same_weights
 
 from smelu_tf.models import train
-from smelu_tf.pipelines import read_blocks
+from smelu_tf.models.training_rows import TrainingRows
+from smelu_tf.pipelines import open_rows, read_blocks
 
 SMALL = small_runs.CROSSED
 
@@ -35,6 +36,21 @@ def test_a_run_on_blocks_goes_on_without_reading_what_it_has_learned(
     result = train(SMALL, small_blocks, tmp_path / "model")
     assert starts[0] > 8000
     assert result.progressive == small_run[0].progressive
+
+
+def test_of_a_tpu_s_batches_which_are_whole_any_may_be_the_first(
+    small_run, small_blocks, monkeypatch
+):
+    monkeypatch.setattr("smelu_tf.models.training_rows.is_tpu", lambda: True)
+    data = dataclasses.replace(SMALL.data, epochs=3, batch_size=5000)
+    config = dataclasses.replace(SMALL, data=data)
+    rows = TrainingRows(open_rows(small_blocks), config, small_run[0].model, "")
+    means = [float(tf.reduce_mean(batch.label)) for batch in rows.batches(0)]
+    assert len(means) == 9  # three of the 18,000 rows' four batches a pass
+    assert means[:3] == means[3:6] and len(set(means)) == 3
+    for first in range(10):
+        left = [float(tf.reduce_mean(batch.label)) for batch in rows.batches(first)]
+        assert left == means[first:]
 
 
 SHUFFLED = dataclasses.replace(

@@ -69,6 +69,24 @@ def test_the_best_checkpoint_is_the_best_of_the_validations(
         assert figures[metric] == pytest.approx(value, rel=1e-6)
 
 
+def test_a_run_that_was_stopped_is_validated_where_it_would_have_been(
+    criteo_dir, tmp_path
+):
+    options = TrainOptions(checkpoint_steps=8, steps_per_execution=4)
+    validated = EvalConfig(every_steps=20)
+    config = dataclasses.replace(SMALL, train=options, eval=validated)
+    files, later = criteo_dir / "day_[0-5].tsv", criteo_dir / "day_6.tsv"
+    train(config, files, tmp_path / "whole", validation_files=later)
+    stopped = tmp_path / "stopped"
+    small_runs.interrupt(7000, config, files, stopped, validation_files=later)
+    train(config, files, stopped, validation_files=later)
+    steps = {
+        name: [line["step"] for line in validations(tmp_path / name)]
+        for name in ("whole", "stopped")
+    }
+    assert steps["whole"] == steps["stopped"] == [20, 40, 60, 71]
+
+
 def test_a_fraction_holds_out_the_last_rows_of_blocks(blocks, criteo_dir, tmp_path):
     config = dataclasses.replace(SMALL, data=DataConfig(validation_fraction=1 / 6))
     result = train(config, blocks, tmp_path / "model")

@@ -1,10 +1,11 @@
-"""scripts/command_line: the environment that it sets."""
+"""scripts/command_line: the environment that it sets, and what it prints."""
 
 import os
 import subprocess
 import sys
 
 import pytest
+from script_modules import script_module
 from script_runs import SCRIPTS
 
 
@@ -20,3 +21,9 @@ def test_gpu_memory_is_taken_as_it_is_needed_unless_told_otherwise(given):
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True
     )
     assert done.stdout.strip() == (given or "true")
+
+
+def test_counts_are_shown_in_full(capsys):
+    command_line = script_module("command_line")
+    command_line.show_figures({"num_rows": 1_234_567, "log_loss": 0.12345678}, False)
+    assert capsys.readouterr().out == "num rows  1,234,567\nlog loss  0.123457\n"

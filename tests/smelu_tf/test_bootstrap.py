@@ -199,6 +199,10 @@ EXAMPLES = Bootstrap("examples")
             "pair_means: expected a symmetric",
         ),
         (
+            lambda: interval_over_models([[0, np.inf, 1], [np.inf, 0, 1], [1, 1, 0]]),
+            "pair_means: expected a symmetric matrix of finite values",
+        ),
+        (
             lambda: pd_ratio(like_models(), like_models(num_examples=9)),
             r"denominator: expected the numerator's examples, \(200,\)",
         ),

@@ -7,13 +7,18 @@ import pytest
 import tensorflow as tf
 
 from smelu_tf.differences import example_differences
-from smelu_tf.prediction_checks import check_weights
+from smelu_tf.prediction_checks import check_predictions, check_weights
 
 
 def test_predictions_may_be_lists_integers_or_tensors():
     expected = example_differences(np.array([[0.0, 1.0], [1.0, 1.0]]))
     for p in ([[0, 1], [1, 1]], tf.constant([[0.0, 1.0], [1.0, 1.0]])):
         np.testing.assert_array_equal(example_differences(p), expected)
+
+
+def test_finite_values_are_taken_whose_sum_is_not():
+    huge = [[1e308], [1e308]]
+    np.testing.assert_array_equal(check_predictions(huge, "absolute"), huge)
 
 
 def test_weights_may_all_be_0_only_where_that_is_said():
