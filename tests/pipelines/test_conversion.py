@@ -107,7 +107,10 @@ def check_killed_conversions(source, tmp_path, moments):
     num_killed = 0
     for number, moment in enumerate(moments):
         folder = tmp_path / f"killed_{number}"
-        num_killed += convert_until(source, str(folder), total * moment)
+        was_killed = convert_until(source, str(folder), total * moment)
+        num_killed += was_killed
+        if not was_killed:  # the machine was slower when a whole one was timed
+            total *= 0.8
         assert not convert_until(source, str(folder), 300)
         assert contents(folder) == contents(expected)
         verify_blocks(folder)
