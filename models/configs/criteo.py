@@ -13,8 +13,7 @@ from ..model_config import WideDeepConfig
 def criteo_small() -> TrainConfig:
     """For up to a few million rows on one machine: a vocabulary, lazy Adam.
 
-    Its rate and widths were chosen on 42,395 rows of the Kaggle set and on generated
-    ones (docs/training.md).
+    Tuned on 42,395 rows of the Kaggle set and on generated ones (docs/training.md).
     """
     return TrainConfig()
 
