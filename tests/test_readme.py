@@ -17,6 +17,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_dataframe_example_runs(tmp_path):
     (code,) = [block for block in blocks("python") if "DataFrame" in block]
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)

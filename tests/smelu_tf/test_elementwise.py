@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from activation_family import X, each_case
+from activation_family import CASES, X, each_case
 
 import smelu_tf
 from smelu_tf import gsmelu, rescu, smelu
@@ -275,7 +275,17 @@ def test_gradients_are_right_inside_what_rewrites_graphs(case, around, parameter
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
-@each_case
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            case,
+            id=name,
+            marks=() if name in ("smelu", "gsmelu") else pytest.mark.slow,
+        )
+        for name, case in CASES.items()
+    ],
+)
 def test_forward_mode_is_right_in_eager_mode_and_in_a_graph(case):
     x = tf.constant(X)
 

@@ -56,7 +56,9 @@ def test_smelu_itself_can_be_replaced(flavour):
     "build",
     [
         pytest.param(
-            build, id=name, marks=pytest.mark.slow if name == "recurrent" else ()
+            build,
+            id=name,
+            marks=pytest.mark.slow if name in ("nested", "recurrent") else (),
         )
         for name, build in MODELS.items()
     ],
