@@ -79,17 +79,16 @@ def test_all_batches_but_the_last_are_full(blocks, start, batch_size):
     assert sizes == [batch_size] * full + [rest] * bool(rest)
 
 
-@pytest.fixture(scope="module")
-def whole(blocks):
-    """All rows in the orders of some seeds."""
-    return [shuffled(blocks, seed=seed) for seed in range(2)]
+def test_a_pass_goes_on_at_any_row(blocks):
+    orders = [shuffled(blocks, seed=seed) for seed in range(2)]
 
+    @settings(max_examples=8, deadline=None)
+    @given(start=st.integers(0, NUM_ROWS), seed=st.integers(0, 1))
+    def check(start, seed):
+        got = shuffled(blocks, 64, start, seed=seed)
+        np.testing.assert_array_equal(got, orders[seed][start:])
 
-@settings(max_examples=8, deadline=None)
-@given(start=st.integers(0, NUM_ROWS), seed=st.integers(0, 1))
-def test_a_pass_goes_on_at_any_row(blocks, whole, start, seed):
-    got = shuffled(blocks, 64, start, seed=seed)
-    np.testing.assert_array_equal(got, whole[seed][start:])
+    check()
 
 
 @settings(max_examples=10, deadline=None)
