@@ -118,7 +118,7 @@ BAD = {
     "preset": (
         "train.py",
         ["--config=nothing", "--model_dir=new"],
-        "expected one of criteo_small, received 'nothing'",
+        "expected one of criteo_small, criteo_kaggle, .*, received 'nothing'",
     ),
     "another model's dir": (
         "train.py",
