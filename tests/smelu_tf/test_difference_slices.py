@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smelu_tf import Bootstrap, DifferenceKind, prediction_difference
@@ -54,6 +54,7 @@ def test_a_slice_has_the_figures_of_its_examples(keys, seed):
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(1, 12), st.integers(1, 100), st.integers(0, 2**32 - 1))
+@example(11, 77, 0)
 def test_bins_by_prediction_are_in_order_and_of_equal_size(num_slices, n, seed):
     p = sample(num_examples=n, seed=seed)
     slicing = slice_by_prediction(p, num_slices)
